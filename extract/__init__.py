@@ -1,0 +1,1 @@
+"""The machine that turns media into cached tensors: decode once, cut, encode with frozen networks, write."""

@@ -1,0 +1,101 @@
+"""One frozen encoder per file: a `SPEC` and `load(device, precision)`, which returns `encode(batch, valid)`.
+
+`encode` is given units of one kind and one shape from any clips: (b, samples) float32 sound, (b, h, w, 3) uint8 frames
+or face crops, or b strings; `valid` says how many leading samples of each are real. It returns (b, t, ...) features, or
+`Encoded` when units differ in length or carry side channels. It never opens a file, cuts, batches, averages or writes.
+
+Being a file in this folder is the registration; an underscore means not one of them. Importing an encoder imports no
+heavy library: that is left to `load`.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from features import Grid, Key
+from features.windows import Array
+from manifests import unknown
+
+Reads = Literal["audio", "frames", "faces", "text"]
+WINDOWS = "windows(3,2,2)"
+"""The house's default grid."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights exactly: where they come from, and the digest that the file must have."""
+
+    id: str
+    file: str
+    sha256: str
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that an encoder knows about itself; nobody restates it."""
+
+    reads: Reads
+    width: tuple[int, ...]
+    """Shape of one time step."""
+    grids: tuple[str, ...]
+    """Grids that it accepts, the default first."""
+    licence: str
+    steps: int | None = None
+    """Time steps of a window of the default grid; nothing where units differ in length."""
+    rate_hz: int = 0
+    size_px: int = 0
+    boxes: str = ""
+    """The detector entry that its face crops are cut by."""
+    channels: tuple[str, ...] = ()
+    """Names of its per-step side channels."""
+    dtype: str = "float16"
+    version: int = 1
+    weights: Weights | None = None
+    parameters: int = 0
+    trained_on: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    cite: str = ""
+
+    def key(self, encoder: str, grid: Grid, builds_on: tuple[str, ...] = ()) -> Key:
+        """Return the cache key of this encoder on a grid."""
+        digest = self.weights.sha256 if self.weights else ""
+        return Key(encoder, self.version, str(grid), self.dtype, digest, builds_on, settings=self.settings)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features of units that differ in length or say more about their steps."""
+
+    values: Sequence[Array] | Array
+    """Per unit (t, ...)."""
+    valid: Sequence[int] | None = None
+    """Leading steps of each unit that rest on real input, where only the encoder can know."""
+    steps: Mapping[str, Sequence[Array] | Array] = field(default_factory=dict)
+    """Side channels, per unit (t, ...)."""
+
+
+Encode = Callable[[Any, Array], Array | Encoded]
+
+
+def names() -> tuple[str, ...]:
+    """Name every encoder that has a file here."""
+    found = pkgutil.iter_modules([str(Path(__file__).parent)])
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+def module(name: str) -> ModuleType:
+    """Import one encoder; an unknown name is answered with the nearest known one."""
+    if name not in names():
+        raise ValueError(unknown("encoder", name, names()))
+    return import_module(f"extract.encoders.{name}")
+
+
+def spec(name: str) -> Spec:
+    """Return what an encoder says about itself."""
+    declared: Spec = module(name).SPEC
+    return declared

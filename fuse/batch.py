@@ -1,0 +1,91 @@
+"""What a fusion model is given: cached windows of some clips, padded, with every mask beside them.
+
+Axes: b clips, n windows, t time steps, d width. What a mask leaves out is zero and cannot change an output.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import torch
+from torch import Tensor
+
+Shapes = Mapping[str, tuple[int, int]]
+"""Modality to (t, d)."""
+Tasks = Mapping[str, int]
+"""Task to the number of its classes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some clips, joined from the cache and the manifest."""
+
+    ids: tuple[str, ...]
+    values: Mapping[str, Tensor]
+    """Modality to (b, n, t, d)."""
+    windows: Mapping[str, Tensor]
+    """Modality to (b, n) bool: this window exists."""
+    steps: Mapping[str, Tensor]
+    """Modality to (b, n, t) bool: this step rests on real input, not on padding."""
+    dialogue: Tensor
+    """(b) whole number: clips of one conversation share it; -1 stands alone."""
+    turn: Tensor
+    """(b) whole number: the clip's place in its conversation."""
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
+    """Task to (b, k): one-hot or soft; zero where unknown."""
+    known: Mapping[str, Tensor] = field(default_factory=dict)
+    """Task to (b) bool: this clip has this label."""
+
+    def __post_init__(self) -> None:
+        b = len(self.ids)
+        for modality, values in self.values.items():
+            _, n, t, _ = values.shape
+            shapes = tuple(values.shape[:1]), tuple(self.windows[modality].shape), tuple(self.steps[modality].shape)
+            if shapes != ((b,), (b, n), (b, n, t)):
+                raise ValueError(f"{modality}: expected ({b},), ({b}, {n}) and ({b}, {n}, {t}), got {shapes}")
+        for task, labels in self.labels.items():
+            if len(labels) != b or self.known[task].shape != (b,):
+                raise ValueError(f"{task}: expected labels of {b} clips, got {len(labels)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def present(self) -> dict[str, Tensor]:
+        """Modality to (b) bool: the clip has at least one window of it."""
+        return {modality: mask.any(dim=1) for modality, mask in self.windows.items()}
+
+    @property
+    def same_dialogue(self) -> Tensor:
+        """(b, b) bool: two clips belong to one conversation; every clip to its own."""
+        shared = (self.dialogue[:, None] == self.dialogue[None, :]) & (self.dialogue[:, None] >= 0)
+        return shared | torch.eye(len(self), dtype=torch.bool, device=shared.device)
+
+    def mean_of_windows(self, modality: str) -> Tensor:
+        """(b, t, d): the element-wise mean of a clip's windows; zero where it has none."""
+        mask = self.windows[modality][:, :, None, None]
+        total = (self.values[modality] * mask).sum(dim=1)
+        return total / mask.sum(dim=1).clamp(min=1)
+
+    def mean_of_steps(self, modality: str) -> Tensor:
+        """(b, d): the mean over every real step of every window; zero where there is none."""
+        mask = (self.steps[modality] & self.windows[modality][:, :, None])[..., None]
+        return (self.values[modality] * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2)).clamp(min=1)
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch on a device."""
+
+        def move(mapping: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device, non_blocking=True) for name, tensor in mapping.items()}
+
+        return dataclasses.replace(
+            self,
+            values=move(self.values),
+            windows=move(self.windows),
+            steps=move(self.steps),
+            dialogue=self.dialogue.to(device),
+            turn=self.turn.to(device),
+            labels=move(self.labels),
+            known=move(self.known),
+        )
