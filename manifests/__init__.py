@@ -35,6 +35,9 @@ __all__ = [
 FORMAT = 1
 AGAIN = "write it again with make manifest"
 
+# Importing the folder `manifests/corpora/` binds its name here; done first, the function below keeps it for good.
+import_module("manifests.corpora")
+
 
 class ManifestError(ValueError):
     """A manifest, a corpus tree or a corpus name that cannot be used; the message says what to do."""
