@@ -23,8 +23,8 @@ __all__ = [
     "ManifestError",
     "Video",
     "build",
-    "corpora",
     "corpus_module",
+    "corpus_names",
     "folder",
     "path_of",
     "read",
@@ -34,9 +34,6 @@ __all__ = [
 
 FORMAT = 1
 AGAIN = "write it again with make manifest"
-
-# Importing the folder `manifests/corpora/` binds its name here; done first, the function below keeps it for good.
-import_module("manifests.corpora")
 
 
 class ManifestError(ValueError):
@@ -69,7 +66,7 @@ def folder() -> Path:
 def path_of(corpus: str) -> Path:
     """Return the manifest file of a corpus, whose name is never a path to elsewhere."""
     if not re.fullmatch(r"\w[\w.-]*", corpus):
-        raise ManifestError(unknown("corpus", corpus, corpora()))
+        raise ManifestError(unknown("corpus", corpus, corpus_names()))
     return folder() / f"{corpus}.jsonl"
 
 
@@ -95,8 +92,8 @@ def read(corpus: str) -> Manifest:
     """Read the manifest of `corpus` back, exactly as it was written."""
     path = path_of(corpus)
     if not path.is_file():
-        if corpus not in corpora():
-            raise ManifestError(unknown("corpus", corpus, corpora()))
+        if corpus not in corpus_names():
+            raise ManifestError(unknown("corpus", corpus, corpus_names()))
         raise ManifestError(
             f"no manifest of {corpus!r} at {path}. Make one: make manifest CORPUS={corpus} ROOT=/where/it/lies"
         )
@@ -116,7 +113,7 @@ def read(corpus: str) -> Manifest:
         raise ManifestError(f"{path}, {error}") from None
 
 
-def corpora() -> tuple[str, ...]:
+def corpus_names() -> tuple[str, ...]:
     """Name every corpus that has a file in `manifests/corpora/`."""
     found = pkgutil.iter_modules([str(Path(__file__).parent / "corpora")])
     return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
@@ -124,8 +121,8 @@ def corpora() -> tuple[str, ...]:
 
 def corpus_module(corpus: str) -> ModuleType:
     """Import the reader of one corpus; an unknown name is answered with the nearest known one."""
-    if corpus not in corpora():
-        raise ManifestError(unknown("corpus", corpus, corpora()))
+    if corpus not in corpus_names():
+        raise ManifestError(unknown("corpus", corpus, corpus_names()))
     return import_module(f"manifests.corpora.{corpus}")
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from manifests import Clip, Manifest, ManifestError, build, corpora, corpus_module, write
+from manifests import Clip, Manifest, ManifestError, build, corpus_module, corpus_names, write
 from manifests.labels import TASKS, Task
 
 EXAMPLE = """\
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m manifests", description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("corpus", nargs="?", metavar="CORPUS", help=f"one of: {', '.join(corpora())}")
+    parser.add_argument("corpus", nargs="?", metavar="CORPUS", help=f"one of: {', '.join(corpus_names())}")
     parser.add_argument("--root", type=Path, metavar="DIR", help="folder in which the corpus lies")
     parser.add_argument("--list", action="store_true", help="say what each corpus is and its licence, then stop")
     asked = parser.parse_args(arguments)
     if not asked.list and not asked.corpus:
-        parser.error(f"which CORPUS? One of: {', '.join(corpora())}")
+        parser.error(f"which CORPUS? One of: {', '.join(corpus_names())}")
     try:
         for line in _listing() if asked.list else _make(asked.corpus, asked.root):
             print(line)
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _listing() -> Iterator[str]:
-    for name in corpora():
+    for name in corpus_names():
         module = corpus_module(name)
         about = (module.__doc__ or "").partition("\n")[0]
         yield f"{name}\n  {about}\n  licence: {module.LICENCE}"
