@@ -6,6 +6,7 @@ an epoch is weights, optimiser moments and history, and nothing else.
 
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from fuse.protocol import Split
 from fuse.recipe import Recipe, model_config
 
 SCORED_AT_ONCE = 256
+SAVE_EVERY_S = 5.0
+"""A state is four copies of the weights; writing it each epoch can take longer than the epoch."""
 
 
 @dataclass
@@ -63,7 +66,8 @@ class Seed:
         return done.epoch >= train.epochs or done.epoch - done.best_epoch >= train.patience
 
     def epochs(self) -> Iterator[Progress]:
-        """Train epoch by epoch; each is on the disk before it is told."""
+        """Train epoch by epoch, with the state on the disk every few seconds and at the end."""
+        saved = time.monotonic()
         while not self.over:
             self.progress.epoch += 1
             record = {"loss": self._train(), "lr": self._lr(), **self._score()}
@@ -71,7 +75,9 @@ class Seed:
             if record["score"] > self.progress.best_score:
                 self.progress.best_epoch, self.progress.best_score = self.progress.epoch, record["score"]
                 self._best = self._copied()
-            self._save()
+            if self.over or time.monotonic() - saved >= SAVE_EVERY_S:
+                self._save()
+                saved = time.monotonic()
             yield self.progress
 
     def best(self) -> nn.Module:
@@ -133,11 +139,12 @@ class Seed:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def _save(self) -> None:
-        """Write weights, moments and history as one file beside its place, then rename: a kill leaves a whole one."""
-        tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
-        tensors |= {f"best/{name}": tensor for name, tensor in self._best.items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"moments/{number}/{name}": tensor for name, tensor in moments.items()}
+        """Write the state as one file beside its place, then rename; of a finished seed only the best weights stay."""
+        tensors = {f"best/{name}": tensor for name, tensor in self._best.items()}
+        if not self.over:
+            tensors |= {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+            for number, moments in self.optimiser.state_dict()["state"].items():
+                tensors |= {f"moments/{number}/{name}": tensor for name, tensor in moments.items()}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         beside = self._file.with_suffix(".tmp")
         metadata = {"progress": json.dumps(asdict(self.progress))}
@@ -149,15 +156,16 @@ class Seed:
             with safe_open(self._file, framework="pt", device=str(self.device)) as file:
                 self.progress = Progress(**json.loads(file.metadata()["progress"]))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            self.model.load_state_dict(_below(tensors, "model/"))
+            self._best = _below(tensors, "best/")
+            self.model.load_state_dict(self._best if self.over else _below(tensors, "model/"))
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{self._file} is not the state of this run ({error}); delete it to begin anew") from None
-        self._best = _below(tensors, "best/")
         moments: dict[int, dict[str, Any]] = {}
         for name, tensor in _below(tensors, "moments/").items():
             number, _, moment = name.partition("/")
             moments.setdefault(int(number), {})[moment] = tensor
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        if moments:
+            self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
 
 
 def probabilities(model: nn.Module, data: Dataset, index: Sequence[int]) -> dict[str, Tensor]:
