@@ -22,7 +22,7 @@ from fuse import data, floors, protocol
 from fuse.data import Dataset
 from fuse.protocol import Split
 from fuse.recipe import Recipe
-from fuse.report import Outcome, Part, Predictions, Run
+from fuse.result import Outcome, Part, Predictions, Run
 from fuse.train import Seed, probabilities
 from manifests.labels import TASKS
 

@@ -24,8 +24,8 @@ _GREY = "#8c8c8c"
 
 def confusion(title: str, panels: Mapping[str, Counts], classes: Sequence[str]) -> bytes:
     """Draw one matrix per panel: counts as numbers, the share of each true class as colour."""
-    side = 1.9 + 0.55 * len(classes)
-    figure = Figure(figsize=(side * len(panels) + 0.9, side + 0.3), layout="constrained")
+    side = 2.2 + 0.55 * len(classes)
+    figure = Figure(figsize=(side * len(panels) + 0.9, side + 0.4), layout="compressed")
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, counts) in zip(grid, panels.items(), strict=True):
         shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
@@ -35,7 +35,7 @@ def confusion(title: str, panels: Mapping[str, Counts], classes: Sequence[str]) 
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
         axes.set_title(name, fontsize=11, parse_math=False)
         _name_classes(axes, classes, counts)
-    figure.colorbar(image, ax=list(grid), shrink=0.8, format=PercentFormatter(1), label="share of the true class")
+    figure.colorbar(image, ax=list(grid), format=PercentFormatter(1), label="share of the true class", pad=0.03)
     figure.suptitle(title, fontsize=13, parse_math=False)
     return _png(figure)
 
@@ -59,7 +59,7 @@ def _name_classes(axes: Axes, classes: Sequence[str], counts: Counts) -> None:
     places = np.arange(len(classes))
     axes.set_xticks(places, classes, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, [f"{name} ({n:,})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
-    axes.set(xlabel="predicted", ylabel="true (clips)")
+    axes.set(xlabel="predicted", ylabel="true (count)")
     axes.set_xticks(places[1:] - 0.5, minor=True)
     axes.set_yticks(places[1:] - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
