@@ -1,14 +1,16 @@
 """`python -m features`: look at the cache, check it, tidy it."""
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.entries import CacheError, entries, root
-from features.failures import recorded
+from features.entries import CacheError, corpora, corpus_folder, entries, key_of, root
+from features.failures import Failure, recorded
 from features.store import Part, Reader, discard
 
 STALE_TEMPORARY_S = 24 * 3600
@@ -37,17 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run(_chosen(options.corpus, options.entry), options))
-    except CacheError as error:
+    except (CacheError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
 
 def _chosen(corpus: str | None, entry: str | None) -> list[Path]:
-    if corpus and not (root() / corpus).is_dir():
-        have = ", ".join(sorted({spec.parent.parent.name for spec in root().glob("*/*/spec.json")})) or "nothing"
+    if corpus and not corpus_folder(corpus).is_dir():
+        have = ", ".join(corpora()) or "nothing"
         raise CacheError(f"the cache at {root()} has no corpus {corpus!r}; it has: {have}")
-    corpora = [corpus] if corpus else sorted({spec.parent.parent.name for spec in root().glob("*/*/spec.json")})
-    folders = [folder for name in corpora for folder in entries(name) if folder.name.startswith(entry or "")]
+    names = [corpus] if corpus else corpora()
+    folders = [folder for name in names for folder in entries(name) if folder.name.startswith(entry or "")]
     if not folders:
         raise CacheError(f"nothing cached there yet under {root()}; make features fills it")
     return folders
@@ -59,9 +61,9 @@ def _ls(folders: list[Path], _: argparse.Namespace) -> int:
     for folder in folders:
         with Reader(folder) as reader:
             windows = sum(len(reader.part(path).window_start) - 1 for path in reader.parts)
-            licence = reader.part(reader.parts[0]).file.attrs["licence"] if reader.parts else ""
+            licence = reader.part(reader.parts[0]).attribute("licence") if reader.parts else ""
             size_mb = f"{_size(folder) / 1e6:.1f}"
-            failed = len(recorded(folder))
+            failed = len(_failed(reader))
             print(row(folder.parent.name, folder.name, len(reader), windows, size_mb, failed, reader.key.grid, licence))
     return 0
 
@@ -70,10 +72,10 @@ def _show(folders: list[Path], _: argparse.Namespace) -> int:
     for folder in folders:
         with Reader(folder) as reader:
             print(f"{folder}\n{json.dumps(reader.key.to_json(), indent=2)}")
-            made = {reader.part(path).file.attrs["provenance"] for path in reader.parts}
+            made = {reader.part(path).attribute("provenance") for path in reader.parts}
             print(f"{len(reader)} clips in {len(reader.parts)} parts, {_size(folder) / 1e6:.1f} MB, made with:")
             print("\n".join(f"  {line}" for line in sorted(made)))
-            for failure in recorded(folder).values():
+            for failure in _failed(reader):
                 print(f"  failed: {failure.clip} at {failure.stage}, {failure.attempts} x: {failure.reason}")
     return 0
 
@@ -81,13 +83,12 @@ def _show(folders: list[Path], _: argparse.Namespace) -> int:
 def _verify(folders: list[Path], _: argparse.Namespace) -> int:
     damaged = checked = 0
     for folder in folders:
-        key = next(key for path, key in entries(folder.parent.name).items() if path == folder)
+        key = key_of(folder)
         for path in sorted(folder.glob("part-*.h5")):
             checked += 1
             try:
-                part = Part(path, key)
-                part.verify()
-                part.close()
+                with contextlib.closing(Part(path, key)) as part:
+                    part.verify()
             except CacheError as error:
                 damaged += 1
                 print(error)
@@ -102,8 +103,9 @@ def _gc(folders: list[Path], options: argparse.Namespace) -> int:
             rows = sum(len(reader.part(path).ids) for path in reader.parts)
             kept = set(reader.where.values())
             duplicates = rows - len(kept)
-        old = [path for path in folder.glob(".*.tmp") if time.time() - path.stat().st_mtime > STALE_TEMPORARY_S]
-        size = sum(path.stat().st_size for path in old)
+        before = time.time() - STALE_TEMPORARY_S
+        old = {path: stat.st_size for path, stat in _files(folder, ".*.tmp").items() if stat.st_mtime < before}
+        size = sum(old.values())
         freed += size
         print(f"{folder.name}: {duplicates} duplicate clips, {len(old)} unfinished files of {size / 1e6:.1f} MB")
         if options.yes:
@@ -114,8 +116,22 @@ def _gc(folders: list[Path], options: argparse.Namespace) -> int:
     return 0
 
 
+def _failed(reader: Reader) -> list[Failure]:
+    """Name the failures of clips that have no features; one that succeeded later is no failure any more."""
+    return [failure for clip, failure in recorded(reader.folder).items() if clip not in reader]
+
+
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+    return sum(stat.st_size for stat in _files(folder, "*").values())
+
+
+def _files(folder: Path, pattern: str) -> dict[Path, os.stat_result]:
+    """List files and their state, without those that a running extraction renames meanwhile."""
+    files = {}
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            files[path] = path.stat()
+    return files
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from features.key import FORMAT, Key
 
@@ -27,9 +26,20 @@ def root() -> Path:
 
 def folder_of(corpus: str, key: Key) -> Path:
     """Return the folder of an entry, whether it exists or not."""
-    if not corpus or corpus.startswith((".", "_")) or set(corpus) & set("/\\"):
+    return corpus_folder(corpus) / key.name
+
+
+def corpus_folder(corpus: str) -> Path:
+    """Return the folder of a corpus, whether it exists or not; law 13: never one outside the cache."""
+    if not corpus or corpus.startswith((".", "_")) or set(corpus) & set("/\\\0"):
         raise CacheError(f"expected the name of a corpus, got {corpus!r}")
-    return root() / corpus / key.name
+    return root() / corpus
+
+
+def corpora() -> list[str]:
+    """Name every corpus that has an entry."""
+    names = {spec.parent.parent.name for spec in root().glob(f"*/*-????????/{SPEC}")}
+    return sorted(name for name in names if not name.startswith((".", "_")))
 
 
 def create(folder: Path, key: Key) -> None:
@@ -49,7 +59,7 @@ def key_of(folder: Path) -> Key:
     try:
         key = Key.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
         name = key.name
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CacheError(f"{folder / SPEC}: expected the key of an entry, got {error}") from None
     if key.format != FORMAT:
         raise CacheError(f"{folder / SPEC}: expected cache format {FORMAT}, got {key.format}; use a matching version")
@@ -60,48 +70,64 @@ def key_of(folder: Path) -> Key:
 
 def entries(corpus: str) -> dict[Path, Key]:
     """Return every entry of a corpus."""
-    specs = sorted((root() / corpus).glob(f"*-????????/{SPEC}"))
-    return {spec.parent: key_of(spec.parent) for spec in specs}
+    return {folder: key_of(folder) for folder in _folders(corpus)}
 
 
 def find(corpus: str, encoder: str, **where: object) -> Path:
-    """Return the one entry of `encoder` whose key has these fields; none or several is refused, never guessed."""
-    known = entries(corpus)
-    candidates = {folder: key.to_json() for folder, key in known.items() if key.encoder == encoder}
-    matches = {path: key for path, key in candidates.items() if all(_field(key, k) == v for k, v in where.items())}
+    """Return the one entry of `encoder` whose key has these fields; none or several is refused, never guessed.
+
+    Fields are named as in `spec.json`, a setting as `settings.tokens`; values are compared as text, because that is
+    what a recipe holds, and an absent field is the empty text.
+    """
+    folders = _folders(corpus)
+    # Only this encoder's keys are read: another's entry of a later format must not stand in the way.
+    known = {path: _fields(key_of(path)) for path in folders if _encoder(path) == encoder}
+    wanted = {name: _text(value) for name, value in where.items()}
+    matches = {path: key for path, key in known.items() if all(key.get(n, "") == v for n, v in wanted.items())}
     if len(matches) == 1:
         return next(iter(matches))
-    if not candidates:
-        have = ", ".join(sorted({key.encoder for key in known.values()})) or "nothing"
+    if not known:
+        have = ", ".join(sorted({_encoder(folder) for folder in folders})) or "nothing"
         raise CacheError(
-            f"the cache at {root() / corpus} has no entry of {encoder!r} (it has: {have}). "
+            f"the cache at {corpus_folder(corpus)} has no entry of {encoder!r} (it has: {have}). "
             f"Make it: make features CORPUS={corpus} ENCODERS={encoder}"
         )
-    raise CacheError(_which(corpus, encoder, matches or candidates, found=bool(matches)))
+    asked = ", ".join(f"{name}={value}" for name, value in wanted.items())
+    what = f"{corpus} has {'several entries' if matches else 'no entry'} of {encoder!r}" + (asked and f" with {asked}")
+    said = {"encoder": encoder, **(wanted if matches else {})}
+    raise CacheError(f"{what}:\n{_which(matches or known, said)}")
 
 
-def _field(key: Mapping[str, Any], name: str) -> object:
-    return key["settings"].get(name.removeprefix("settings.")) if name.startswith("settings.") else key.get(name)
+def _folders(corpus: str) -> list[Path]:
+    return [spec.parent for spec in sorted(corpus_folder(corpus).glob(f"*-????????/{SPEC}"))]
 
 
-def _which(corpus: str, encoder: str, keys: Mapping[Path, Mapping[str, Any]], *, found: bool) -> str:
-    flat = {
-        path.name: {**key, **{f"settings.{name}": value for name, value in key["settings"].items()}}
-        for path, key in keys.items()
-    }
-    names = sorted({name for key in flat.values() for name in key} - {"settings"})
-    differing = [name for name in names if len({repr(key.get(name)) for key in flat.values()}) > 1] or names
-    rows = [
-        f"  {entry}: " + ", ".join(f"{name}={key.get(name)!r}" for name in differing) for entry, key in flat.items()
-    ]
-    what = "several entries" if found else "no entry that matches; there are entries"
-    first = differing[0]
-    example = next(iter(flat.values())).get(first)
-    return (
-        f"{corpus} has {what} of {encoder!r}:\n"
-        + "\n".join(rows)
-        + f'\nSay which, in the recipe: {first} = "{example}"'
-    )
+def _encoder(folder: Path) -> str:
+    return folder.name.rpartition("-")[0]
+
+
+def _fields(key: Key) -> dict[str, str]:
+    values = key.to_json()
+    settings = values.pop("settings")
+    values |= {f"settings.{name}": value for name, value in settings.items()}
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _which(keys: Mapping[Path, Mapping[str, str]], said: Mapping[str, str]) -> str:
+    """Lay out what tells entries apart, and the line that chooses one of them."""
+    fields = list(dict.fromkeys(name for key in keys.values() for name in key if name not in said))
+    fields = [name for name in fields if len({key.get(name, "") for key in keys.values()}) > 1] or fields
+    rows = [f"  {path.name}: " + ", ".join(f"{n}={key.get(n, '')}" for n in fields) for path, key in keys.items()]
+    values = [(name, key.get(name, "")) for name in fields for key in keys.values()]
+    rarest = min(values, key=values.count)
+    line = ", ".join(f"{json.dumps(n) if '.' in n else n} = {json.dumps(v)}" for n, v in [*said.items(), rarest])
+    return "\n".join(rows) + f"\nSay which, under [encoders] in the recipe, such as: MODALITY = {{ {line} }}"
 
 
 @contextlib.contextmanager

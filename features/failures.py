@@ -41,12 +41,12 @@ def _ends_whole(file: BinaryIO) -> bool:
 def recorded(folder: Path) -> dict[str, Failure]:
     """Return the newest failure of each clip."""
     path = folder / FILE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     newest: dict[str, Failure] = {}
     for line in lines:
         try:
             failure = Failure(**json.loads(line))
+            newest[failure.clip] = failure
         except (json.JSONDecodeError, TypeError):
             continue  # torn by a kill; the clip is simply tried again
-        newest[failure.clip] = failure
     return newest

@@ -46,11 +46,14 @@ class Grid:
         match = _WINDOWS.fullmatch(form)
         if not match:
             raise ValueError(f"expected a grid like windows(3,2,2)@fps=10 or clip, got {text!r}")
-        length_s, step_s, min_tail_s = map(Fraction, match.groups())
+        try:
+            length_s, step_s, min_tail_s = map(Fraction, match.groups())
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"expected seconds like 3, 0.1 or 1/30, got {text!r}") from None
         return cls("windows", length_s, step_s, min_tail_s, sampling)
 
     def __str__(self) -> str:
-        seconds = ",".join(_decimal(value) for value in (self.length_s, self.step_s, self.min_tail_s))
+        seconds = ",".join(_exact(value) for value in (self.length_s, self.step_s, self.min_tail_s))
         form = "clip" if self.form == "clip" else f"windows({seconds})"
         return f"{form}@{self.sampling}" if self.sampling else form
 
@@ -99,5 +102,7 @@ class Key:
         return cls(**{**values, "builds_on": tuple(values["builds_on"])})
 
 
-def _decimal(value: Fraction) -> str:
-    return str(value.numerator) if value.denominator == 1 else repr(float(value))
+def _exact(value: Fraction) -> str:
+    """Write a decimal where it says the value exactly, a fraction such as 1/30 where none does."""
+    decimal = str(value.numerator) if value.denominator == 1 else repr(float(value))
+    return decimal if Fraction(decimal) == value else str(value)

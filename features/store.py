@@ -4,6 +4,7 @@ The only module that opens HDF5. A part appears under its name complete or not a
 structure first, and `verify` its digest too. docs/format.md describes the layout.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -23,7 +24,15 @@ from features.windows import Array, Windows
 
 MAX_OPEN = 128
 STEPS = "steps/"
-
+TABLES = {
+    "windows/start": ("i", 1),
+    "windows/span_s": ("f", 2),
+    "windows/valid": ("i", 1),
+    "clips/id": ("S", 1),
+    "clips/window_start": ("i", 1),
+    "clips/source": ("S", 1),
+}
+"""Every dataset beside the values: kind of number and axes."""
 
 _CURE = "delete it and run the same make features again, which computes only what is missing"
 
@@ -36,14 +45,25 @@ class Writer:
         self.clips: dict[str, tuple[str, Windows]] = {}
 
     def add(self, clip: str, source: str, windows: Windows) -> None:
-        """Add the windows of a clip and the digest of what they were computed from; non-finite values are refused."""
-        values = windows.values.astype(self.key.dtype, copy=False)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{self.key.encoder} gave values of {clip} that are not finite as {self.key.dtype}")
+        """Add the windows of a clip and the digest of what they were computed from.
+
+        Values that are not finite after the cast are refused, and so are windows that do not fit the part's others.
+        """
         if clip in self.clips:
             raise CacheError(f"{clip} was added twice to one part of {self.folder.name}")
-        # replace() would check the whole again; the cast changes neither shape nor order.
-        self.clips[clip] = source, Windows(values, windows.start, windows.spans_s, windows.valid, windows.steps)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for in the next line
+            values = windows.values.astype(self.key.dtype, copy=False)
+        if not all(np.isfinite(array).all() for array in (values, *windows.steps.values())):
+            raise ValueError(f"{self.key.encoder} gave values of {clip} that are not finite as {self.key.dtype}")
+        if values.dtype.kind != "f" and values is not windows.values and (values != windows.values).any():
+            raise ValueError(f"{self.key.encoder} gave values of {clip} that {self.key.dtype} cannot hold")
+        windows = Windows(values, windows.start, windows.spans_s, windows.valid, windows.steps)
+        first = next(iter(self.clips.values()), (source, windows))[1]
+        if _layout(windows) != _layout(first):
+            raise ValueError(
+                f"expected steps of {clip} like the part's others, {_layout(first)}, got {_layout(windows)}"
+            )
+        self.clips[clip] = source, windows
 
     def __enter__(self) -> Self:
         return self
@@ -65,10 +85,16 @@ class Writer:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, track_times=False)
             file.attrs["format"] = FORMAT
-            file.attrs["key"] = json.dumps(self.key.to_json(), sort_keys=True)
-            file.attrs["provenance"] = json.dumps(dict(self.provenance), sort_keys=True)
-            file.attrs["licence"] = self.licence
-            file.attrs["digest"] = _digest(arrays)
+            texts = {
+                "key": json.dumps(self.key.to_json(), sort_keys=True),
+                "provenance": json.dumps(dict(self.provenance), sort_keys=True),
+                "licence": self.licence,
+                "digest": _digest(arrays),
+            }
+            for name, text in texts.items():
+                # Of fixed length: others lie in a heap, where one wrong byte makes HDF5 hang or crash.
+                dtype = h5py.string_dtype("utf-8", len(text.encode()) or 1)
+                file.attrs.create(name, text.encode(), dtype=dtype)
 
     def _arrays(self) -> dict[str, Array]:
         all_windows = [windows for _, windows in self.clips.values()]
@@ -77,8 +103,8 @@ class Writer:
         arrays = {
             "frames": np.concatenate([windows.values for windows in all_windows]),
             "windows/start": np.concatenate([*starts, steps_before[-1:]]).astype(np.int64),
-            "windows/span_s": np.concatenate([windows.spans_s for windows in all_windows]),
-            "windows/valid": np.concatenate([windows.valid for windows in all_windows]),
+            "windows/span_s": np.concatenate([windows.spans_s for windows in all_windows]).astype(np.float64),
+            "windows/valid": np.concatenate([windows.valid for windows in all_windows]).astype(np.int32),
             "clips/id": np.array([clip.encode() for clip in self.clips]),
             "clips/window_start": np.cumsum([0, *map(len, all_windows)], dtype=np.int64),
             "clips/source": np.array([source.encode() for source, _ in self.clips.values()]),
@@ -86,6 +112,12 @@ class Writer:
         for name in all_windows[0].steps:
             arrays[STEPS + name] = np.concatenate([windows.steps[name] for windows in all_windows])
         return arrays
+
+
+def _layout(windows: Windows) -> dict[str, tuple[Any, ...]]:
+    """Say what all clips of a part share, so that their steps can stand one after another."""
+    channels = {"values": windows.values, **windows.steps}
+    return {name: (str(array.dtype), *array.shape[1:]) for name, array in channels.items()}
 
 
 def _digest(arrays: Mapping[str, Array]) -> str:
@@ -97,29 +129,39 @@ def _digest(arrays: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Turn whatever HDF5 raises on damaged bytes into one message that names the file."""
+    try:
+        yield
+    except (CacheError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - which one it is depends on which byte is wrong
+        raise CacheError(f"{path}: cut short or damaged ({error}); {_CURE}") from None
+
+
 class Part:
     """One open part, its structure checked: plain, contiguous, fully stored datasets that fit each other."""
 
     def __init__(self, path: Path, key: Key) -> None:
         self.path = path
-        try:
+        self._followed: dict[str, Any] = {}
+        with _whole(path):
             self.file = h5py.File(path, "r", locking=False)
-        except OSError as error:
-            raise CacheError(f"{path}: cut short or not HDF5 ({error}); {_CURE}") from None
-        try:
-            self._check(key)
-        except CacheError:
-            self.file.close()
-            raise
-        except (KeyError, ValueError, OSError, RuntimeError, TypeError) as error:
-            self.file.close()
-            raise CacheError(f"{path}: damaged ({error}); {_CURE}") from None
+            try:
+                self._check(key)
+            except BaseException:
+                self.file.close()
+                raise
 
     def _check(self, key: Key) -> None:
-        attrs = self.file.attrs
-        if attrs["format"] != FORMAT or Key.from_json(json.loads(attrs["key"])) != key:
+        if self._attribute("format", "i") != FORMAT or Key.from_json(json.loads(self.attribute("key"))) != key:
             raise CacheError(f"{self.path}: belongs to another entry than {key.name}; move it away")
-        self.data = {name: self._dataset(name) for name in self._names()}
+        size = self.path.stat().st_size
+        self.data = {name: self._dataset(name, size) for name in self._names()}
+        kinds = {name: (self.data[name].dtype.kind, self.data[name].ndim) for name in TABLES}
+        if kinds != TABLES or self.data["frames"].dtype != key.dtype:
+            raise CacheError(f"{self.path}: its arrays are not of the kinds that format {FORMAT} has; {_CURE}")
         self.window_start = self.data["windows/start"][()]
         self.clip_start = self.data["clips/window_start"][()]
         self.ids = [name.decode() for name in self.data["clips/id"][()]]
@@ -128,58 +170,79 @@ class Part:
         for name, array, end in (("windows", self.window_start, frames), ("clips", self.clip_start, rows)):
             if array[0] != 0 or array[-1] != end or (np.diff(array) < 0).any():
                 raise CacheError(f"{self.path}: {name} do not rise from 0 to {end}; {_CURE}")
+        self.steps = {n.removeprefix(STEPS): data for n, data in self.data.items() if n.startswith(STEPS)}
         lengths = (
             len(self.window_start) - 1,
             len(self.data["windows/span_s"]),
             len(self.clip_start) - 1,
             len(self.ids),
         )
-        if lengths != (rows, rows, len(self.sources), len(self.sources)):
+        if lengths != (rows, rows, len(self.sources), len(self.sources)) or {*map(len, self.steps.values())} - {frames}:
             raise CacheError(f"{self.path}: its tables do not fit each other; {_CURE}")
 
     def _names(self) -> list[str]:
-        required = ["frames", "windows/start", "windows/span_s", "windows/valid"]
-        required += ["clips/id", "clips/window_start", "clips/source"]
-        return required + [STEPS + name for name in self.file.get(STEPS.rstrip("/"), ())]
+        # Asking for the link itself follows it nowhere.
+        channels = self._follow(STEPS[:-1]) if self.file.get(STEPS[:-1], getlink=True) else ()
+        return ["frames", *TABLES, *(STEPS + name for name in channels)]
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        """Law 13: no links to other files, no objects, nothing promised that is not stored."""
-        group = self.file
-        for step in name.split("/"):
+    def _follow(self, name: str) -> Any:
+        """Law 13: go nowhere by a link, neither to other files nor within this one."""
+        if name not in self._followed:
+            above, _, step = name.rpartition("/")
+            group = self._follow(above) if above else self.file
             if not isinstance(group.get(step, getlink=True), h5py.HardLink):
                 raise CacheError(f"{self.path}: {name} is missing or a link; {_CURE}")
-            group = group[step]
-        plain = isinstance(group, h5py.Dataset) and group.dtype.kind in "iufbS" and group.chunks is None
-        if not plain or group.is_virtual or group.external is not None:
+            self._followed[name] = group[step]
+        return self._followed[name]
+
+    def _dataset(self, name: str, size: int) -> h5py.Dataset:
+        """Law 13: no objects, nothing that lies in other files, nothing promised that is not stored."""
+        found = self._follow(name)
+        plain = isinstance(found, h5py.Dataset) and found.dtype.kind in "iufbS" and found.chunks is None
+        if not plain or found.is_virtual or found.external is not None:
             raise CacheError(f"{self.path}: {name} is not a plain array; {_CURE}")
-        if group.id.get_storage_size() != group.nbytes:
+        begin = found.id.get_offset() if found.nbytes else 0
+        if found.id.get_storage_size() != found.nbytes or begin is None or begin + found.nbytes > size:
             raise CacheError(f"{self.path}: {name} promises more than is stored; {_CURE}")
-        return group
+        return found
+
+    def attribute(self, name: str) -> str:
+        """Return one of the texts that say what the part is: `key`, `provenance`, `licence` or `digest`."""
+        with _whole(self.path):
+            return str(self._attribute(name, "S").decode())
+
+    def _attribute(self, name: str, kind: str) -> Any:
+        found = h5py.h5a.open(self.file.id, name.encode())
+        if found.dtype.kind != kind:
+            raise CacheError(f"{self.path}: {name} is not what format {FORMAT} says; {_CURE}")
+        return self.file.attrs[name]
 
     def read(self, row: int) -> Windows:
         """Return the windows of the clip in a row."""
         first, last = self.clip_start[row], self.clip_start[row + 1]
         start = self.window_start[first : last + 1]
         steps = slice(start[0], start[-1])
-        return Windows(
-            values=self.data["frames"][steps],
-            start=start - start[0],
-            spans_s=self.data["windows/span_s"][first:last],
-            valid=self.data["windows/valid"][first:last],
-            steps={name.removeprefix(STEPS): data[steps] for name, data in self.data.items() if name.startswith(STEPS)},
-        )
+        with _whole(self.path):
+            return Windows(
+                values=self.data["frames"][steps],
+                start=start - start[0],
+                spans_s=self.data["windows/span_s"][first:last],
+                valid=self.data["windows/valid"][first:last],
+                steps={name: data[steps] for name, data in self.steps.items()},
+            )
 
     def verify(self) -> None:
         """Compare the digest of the data with the one written beside it."""
-        if _digest({name: data[()] for name, data in self.data.items()}) != self.file.attrs["digest"]:
-            raise CacheError(f"{self.path}: its data do not match its digest; {_CURE}")
+        with _whole(self.path):
+            if _digest({name: data[()] for name, data in self.data.items()}) != self.attribute("digest"):
+                raise CacheError(f"{self.path}: its data do not match its digest; {_CURE}")
 
     def close(self) -> None:
         """Let go of the file."""
         self.file.close()
 
 
-class Reader:
+class Reader(Mapping[str, Windows]):
     """All parts of one entry as a mapping from clip id to `Windows`; of duplicates the lowest part name wins."""
 
     def __init__(self, folder: Path) -> None:
@@ -240,16 +303,20 @@ def discard(folder: Path, unwanted: Callable[[Path, int, str, str], bool]) -> in
     The new part is there before the old one goes, so a kill in between leaves duplicates and loses nothing.
     """
     key, gone = key_of(folder), 0
+    written: set[Path] = set()
     for path in sorted(folder.glob("part-*.h5")):
-        part = Part(path, key)
-        rows = list(enumerate(zip(part.ids, part.sources, strict=True)))
-        kept = [(row, clip, source) for row, (clip, source) in rows if not unwanted(path, row, clip, source)]
-        if len(kept) < len(rows):
-            attrs = part.file.attrs
-            with Writer(folder, key, json.loads(attrs["provenance"]), attrs["licence"]) as writer:
+        if path in written:  # made by this call, perhaps over what a killed one had left: all of it is wanted
+            continue
+        with contextlib.closing(Part(path, key)) as part:
+            rows = list(enumerate(zip(part.ids, part.sources, strict=True)))
+            kept = [(row, clip, source) for row, (clip, source) in rows if not unwanted(path, row, clip, source)]
+            if len(kept) == len(rows):
+                continue
+            part.verify()  # damaged values must not be given a digest that fits
+            with Writer(folder, key, json.loads(part.attribute("provenance")), part.attribute("licence")) as writer:
                 for row, clip, source in kept:
                     writer.add(clip, source, part.read(row))
-            path.unlink()
-            gone += len(rows) - len(kept)
-        part.close()
+        written.add(writer.path)
+        path.unlink()
+        gone += len(rows) - len(kept)
     return gone

@@ -30,11 +30,14 @@ class Windows:
 
     def __post_init__(self) -> None:
         n = len(self.valid)
-        if self.values.ndim < 1 or self.start.shape != (n + 1,) or self.spans_s.shape != (n, 2):
+        shapes = self.valid.shape, self.start.shape, self.spans_s.shape
+        if self.values.ndim < 1 or shapes != ((n,), (n + 1,), (n, 2)):
             raise ValueError(
-                f"expected start ({n + 1},) and spans_s ({n}, 2) for {n} valid counts, "
-                f"got {self.start.shape} and {self.spans_s.shape}"
+                f"expected valid ({n},), start ({n + 1},), spans_s ({n}, 2) and values (f, ...), "
+                f"got {', '.join(map(str, shapes))} and {self.values.shape}"
             )
+        if self.start.dtype.kind != "i" or self.valid.dtype.kind != "i":
+            raise ValueError(f"expected start and valid as integers, got {self.start.dtype} and {self.valid.dtype}")
         lengths = np.diff(self.start)
         if self.start[0] != 0 or self.start[-1] != len(self.values) or (lengths < 0).any():
             raise ValueError(f"expected start to rise from 0 to {len(self.values)}, got {self.start.tolist()}")
@@ -72,8 +75,9 @@ class Windows:
         lengths = np.diff(self.start)
         if len(set(lengths.tolist())) > 1:
             raise ValueError(f"expected windows of one length, got lengths {lengths.tolist()}; use window(i)")
-        return self.values.reshape(len(self), -1 if len(self) == 0 else lengths[0], *self.values.shape[1:])
+        return self.values.reshape(len(self), lengths[0] if len(self) else 0, *self.values.shape[1:])
 
     def window(self, i: int) -> Array:
         """Return the steps of window i."""
+        i = range(len(self))[i]  # counts from the end below zero, and refuses what is not there
         return self.values[self.start[i] : self.start[i + 1]]
