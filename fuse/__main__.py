@@ -1,6 +1,7 @@
 """`python -m fuse`: train a fusion model from cached features and write its report."""
 
 import argparse
+import os
 import shlex
 import shutil
 import sys
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CacheError, ManifestError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed; it comes with: pip install '.[train]' (or make setup)", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"cannot go on: {error}. The same command continues from the last whole epoch.", file=sys.stderr)
         return 3
@@ -63,6 +67,8 @@ def _run(options: argparse.Namespace, command: str) -> None:
         manifests.corpus_module(options.corpus)
     chosen = recipe.load(options.model, options.set, corpus=options.corpus, seeds=options.seeds)
 
+    # Threads that spin while they wait make small networks ten times slower where others want the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from fuse import report
     from fuse.experiment import prepare
 

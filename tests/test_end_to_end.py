@@ -1,0 +1,108 @@
+"""The whole line: one clip travels from manifest to report, through the commands that a user types."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fuse import data, floors, metrics, protocol, recipe
+from manifests import read
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo corpus, made and extracted by the real commands, once for this file."""
+    place = tmp_path_factory.mktemp("line")
+    names = {"FEATURES_ROOT": "features", "MANIFESTS_ROOT": "manifests", "RUNS_ROOT": "runs", "DEMO_ROOT": "demo"}
+    environment = {**os.environ, **{name: str(place / folder) for name, folder in names.items()}}
+    for command in (["manifests", "demo"], ["extract", "run", "demo"]):
+        run(command, environment)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setenv(name, environment[name])
+        yield environment
+
+
+def run(command, environment):
+    """Run one of our commands as a user does; its output, or a failure that shows it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def linear_score(*modalities):
+    """The selection score on dev, mean macro F1 over tasks, of the linear floor on some modalities."""
+    chosen = recipe.load("concat", [f"modalities={','.join(modalities)}"], corpus="demo")
+    clips = read("demo").clips
+    split = protocol.official(clips)
+    joined = data.load(clips, chosen, split.train)
+    found = []
+    for task in chosen.tasks:
+        shares = floors.linear(joined, split, task)(split.dev)
+        truth = joined.labels[task][list(split.dev)].argmax(dim=1).numpy()
+        found.append(metrics.scores(truth, shares.argmax(axis=1), shares.shape[1])["mf1"])
+    return sum(found) / len(found)
+
+
+def test_extracting_again_decodes_nothing(demo):
+    """The second run finds everything in the cache and says so."""
+    assert "nothing to do: every chosen clip is in the cache. 0 media files opened." in run(
+        ["extract", "run", "demo"], demo
+    )
+
+
+def test_the_cache_is_whole(demo):
+    """Every part of the demo cache has the digest of its data."""
+    assert ", 0 damaged" in run(["features", "verify", "demo"], demo)
+
+
+@pytest.mark.usefixtures("demo")
+def test_each_modality_carries_only_part_of_the_label():
+    """On dev the best single modality stays below 0.8 x the fused score."""
+    fused = linear_score("audio", "video", "text")
+    best = max(linear_score(modality) for modality in ("audio", "video", "text"))
+    assert fused > 0.8
+    assert best < 0.8 * fused
+
+
+def report_of(out):
+    """The folder of the report that a run names in its last line."""
+    return ROOT / Path(out.strip().splitlines()[-1].removeprefix("report: ")).parent
+
+
+def test_lefsa_trains_to_a_report(demo):
+    """The fused model is far above the majority line, and the report says what made it and what it is worth."""
+    folder = report_of(run(["fuse", "lefsa", "--corpus", "demo", "--seeds", "1"], demo))
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "mean nothing about emotion in the world" in text
+    assert "face_hog-" in text
+    lines = {
+        line["line"]: line["mean"]
+        for line in json.loads((folder / "report.json").read_text())["scores"]["emotion"]["dev"]
+    }
+    assert lines["lefsa"]["mf1"] > 0.6 > 4 * lines["majority"]["mf1"]
+
+
+@pytest.mark.slow
+def test_a_trained_single_modality_stays_below_the_fused_model(demo):
+    """The same holds for trained networks: the best of audio, video and text alone against LEFSA."""
+
+    def trained(model, *settings):
+        out = run(["fuse", model, "--corpus", "demo", "--seeds", "3", "--set", "train.patience=15", *settings], demo)
+        seeds = json.loads((report_of(out) / "report.json").read_text())["seeds"]
+        return sum(seed["history"][seed["epoch"] - 1]["score"] for seed in seeds) / len(seeds)
+
+    best = max(trained("concat", f"modalities={modality}") for modality in ("audio", "video", "text"))
+    assert best < 0.8 * trained("lefsa")
