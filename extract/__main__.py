@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--encoders", default=",".join(NO_DOWNLOAD), help="names, with commas; NAME:GRID for another grid [%(default)s]"
     )
     run.add_argument("--split", help="only this split")
-    run.add_argument("--limit", type=int, help="only the first N clips of those chosen")
+    run.add_argument("--limit", type=_count, help="only the first N clips of those chosen")
     run.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
     run.add_argument("--dry", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--retry", action="store_true", help="try quarantined clips again")
@@ -61,25 +61,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r}")
+    return int(text)
+
+
 def _run(options: argparse.Namespace) -> int:
-    manifest = _manifest(options.corpus, options.root)
+    manifest = _manifest(options.corpus, options.root, dry=options.dry)
     wanted = wants(manifest.corpus, options.encoders.split(","))
     todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry)
     print("\n".join(_plan_lines(todo)))
     if options.dry:
         return 0
     if not todo.slices:
-        print("nothing to do: every chosen clip is in the cache. 0 media files opened.")
+        failed = any(entry.quarantined for entry in todo.entries)
+        why = "what is not in the cache failed before" if failed else "every chosen clip is in the cache"
+        print(f"nothing to do: {why}. 0 media files opened.")
         return 0
     return _work(todo, options.device)
 
 
-def _manifest(corpus: str, root: Path | None) -> Manifest:
+def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
     if root is None and manifests.path_of(corpus).is_file():
         manifest = manifests.read(corpus)
     else:
         manifest = manifests.build(corpus, root)
-        print(f"manifest: {manifests.write(manifest)}, {len(manifest.clips)} clips")
+        if not dry:
+            print(f"manifest: {manifests.write(manifest)}, {len(manifest.clips)} clips")
     if not manifest.clips:
         raise ManifestError(f"the manifest of {corpus} holds no clip; make it again: make manifest CORPUS={corpus}")
     return manifest
@@ -115,12 +124,15 @@ def _plan_lines(todo: Plan) -> Iterator[str]:
 def _work(todo: Plan, device: str | None) -> int:
     from extract.work import run
 
+    # Threads that spin while they wait make everything ten times slower where other programs want the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     began = time.monotonic()
     with _progress(todo.clips_todo) as progress:
-        tally = run(todo, device or _device(), progress)
+        tally = run(todo, device or _device(todo), progress)
     wall_s = time.monotonic() - began
-    speed = f"{tally.media_s / wall_s:.1f} media seconds per second"
-    print(f"{tally.clips} clips, {tally.media_s:.0f} s of media in {wall_s:.0f} s: {speed}; {tally.files} files opened")
+    media = f", {tally.media_s:.0f} s of media" if tally.media_s else ""
+    speed = f"{tally.media_s / wall_s:.1f} media seconds" if tally.media_s else f"{tally.clips / wall_s:.1f} clips"
+    print(f"{tally.clips} clips{media} in {wall_s:.0f} s: {speed} per second; {tally.files} files opened")
     names = {entry.name: entry for entry in todo.entries}
     for name, windows in tally.windows.items():
         print(f"  {name}: {windows} windows, in {names[name].want.folder}")
@@ -140,7 +152,9 @@ def _failures(names: dict[str, EntryPlan], failures: Mapping[str, list[Failure]]
     return 0
 
 
-def _device() -> str:
+def _device(todo: Plan) -> str:
+    if not any(entry.want.spec.parameters for entry in todo.entries if entry.todo):
+        return "cpu"  # no network to load: torch need not be imported either
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

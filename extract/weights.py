@@ -12,15 +12,19 @@ class WeightsError(ValueError):
 
 
 def packaged(package: str, weights: Weights) -> Path:
-    """Return the weight file that an installed package carries; the package itself is not imported."""
+    """Return the (first) weight file that an installed package carries; the package itself is not imported."""
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise WeightsError(f"{weights.id} comes with the package {package}; install it: make setup")
-    path = Path(found.submodule_search_locations[0]) / weights.file
-    if not path.is_file():
-        raise WeightsError(f"expected {weights.file} of {weights.id} at {path}; install it again: make setup")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != weights.sha256:
-        raise WeightsError(f"{path}: expected sha256 {weights.sha256}, got {digest}; install it again: make setup")
-    return path
+    paths = [Path(found.submodule_search_locations[0]) / name for name in weights.file.split()]
+    digest = hashlib.sha256()
+    for path in paths:
+        if not path.is_file():
+            raise WeightsError(f"expected {path.name} of {weights.id} at {path}; install it again: make setup")
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    if digest.hexdigest() != weights.sha256:
+        raise WeightsError(
+            f"{paths[0]}: expected sha256 {weights.sha256}, got {digest.hexdigest()}; install it again: make setup"
+        )
+    return paths[0]

@@ -51,7 +51,8 @@ def slot_of(time_s: Fraction, fps: int) -> int:
 def slots(times_s: Sequence[Fraction], span: Span, fps: int) -> Slots:
     """Fill slot k of a span with the first frame in [start + k/fps, start + (k+1)/fps); an empty one repeats.
 
-    `times_s` rises. A slot before the first frame takes that first frame.
+    `times_s` rises. A slot before the first frame takes that first frame. Slots of a window are slots of the clip, so a
+    span that begins with an empty one repeats what the slot before it shows, not whatever frame came last.
     """
     if not times_s:
         return Slots((), 0)
@@ -64,9 +65,13 @@ def slots(times_s: Sequence[Fraction], span: Span, fps: int) -> Slots:
         if first < len(times_s) and times_s[first] < min(start_s + Fraction(k + 1, fps), end_s):
             chosen.append(first)
         else:
-            chosen.append(chosen[-1] if chosen else max(0, first - 1))
+            chosen.append(chosen[-1] if chosen else _shown_before(times_s, first, fps))
             repeated += 1
     return Slots(tuple(chosen), repeated)
+
+
+def _shown_before(times_s: Sequence[Fraction], first: int, fps: int) -> int:
+    return bisect_left(times_s, Fraction(slot_of(times_s[first - 1], fps), fps)) if first else 0
 
 
 def share(steps: int, span: Span, length_s: Fraction) -> int:

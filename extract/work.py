@@ -27,6 +27,9 @@ LIBRARIES = frozenset(
     "av facenet-pytorch librosa numpy opensmile pillow scikit-image scipy silero-vad soxr torch transformers".split()
 )
 
+# How many bytes of pictures may wait for a full batch: five minutes of frames in HD would not fit into a laptop.
+HELD_BYTES = 1 << 30
+
 
 def run(plan: Plan, device: str, progress: Callable[[Tally], None] = lambda _: None) -> Tally:
     """Carry a plan out, slice by slice; what is written stays written."""
@@ -54,6 +57,7 @@ class Work:
         self.windows: dict[str, dict[str, Windows]] = {entry.name: {} for entry in entries}
         self.failures: dict[str, dict[str, tuple[str, str]]] = {entry.name: {} for entry in entries}
         self.stored: dict[str, Reader] = {}
+        self.held_bytes = 0
 
     def visit(self, clip: Clip) -> None:
         """Decode a clip once and cut it for every entry that lacks it."""
@@ -62,10 +66,15 @@ class Work:
         self.tally.files += decoded.opened
         self.tally.media_s += decoded.length_s
         for entry in todo:
-            with self._failing(entry, clip, "decode"):
-                self.units[entry.name][clip.id] = self._cut(entry.want, clip, decoded)
+            with self._failing(entry, clip.id, "decode"):
+                self.units[entry.name][clip.id] = self._cut(entry, clip, decoded)
             if entry.want.detects:
                 self.encode(entry)  # at once, because this clip's crops are cut by it
+        self.held_bytes += sum(image.nbytes for image in decoded.pictures.images) if decoded.pictures else 0
+        if self.held_bytes > HELD_BYTES:
+            self.held_bytes = 0
+            for entry in self.entries:
+                self.encode(entry)
 
     def encode(self, entry: EntryPlan) -> None:
         """Encode what has been cut, in batches over clips."""
@@ -74,7 +83,8 @@ class Work:
             return
         outputs, failures = encode_all(self.loaded[entry.name], units)
         for clip, output in outputs.items():
-            self.windows[entry.name][clip] = cut.assemble(units[clip], output, entry.want.spec)
+            with self._failing(entry, clip, "encode"):
+                self.windows[entry.name][clip] = cut.assemble(units[clip], output, entry.want.spec)
         self.failures[entry.name] |= {clip: ("encode", reason) for clip, reason in failures.items()}
 
     def write(self, entry: EntryPlan, part: Slice, device: str) -> None:
@@ -84,9 +94,9 @@ class Work:
         with Writer(want.folder, want.key, _provenance(device), want.spec.licence) as writer:
             for clip in part.clips:
                 if clip.id in windows:
-                    with self._failing(entry, clip, "write"):
+                    with self._failing(entry, clip.id, "write"):
                         writer.add(clip.id, entry.sources[clip.id], windows[clip.id])
-        self.tally.windows[entry.name] += sum(map(len, windows.values()))
+        self.tally.windows[entry.name] += sum(len(windows[clip]) for clip in writer.clips)
         if entry.stale & writer.clips.keys():
             discard(want.folder, lambda _path, _row, clip, source: entry.sources.get(clip, source) != source)
         before = recorded(want.folder)
@@ -96,8 +106,8 @@ class Work:
             self.tally.failures[entry.name].append(failure)
             record(want.folder, [failure])
 
-    def _cut(self, want: Want, clip: Clip, decoded: Media) -> Units:
-        spec, grid = want.spec, want.grid
+    def _cut(self, entry: EntryPlan, clip: Clip, decoded: Media) -> Units:
+        want, spec, grid = entry.want, entry.want.spec, entry.want.grid
         if spec.reads == "text":
             return cut.text(clip.text or "")
         if spec.reads == "audio":
@@ -105,11 +115,11 @@ class Work:
                 raise MediaError(decoded.errors["audio"])
             return cut.sound(decoded.sound[spec.rate_hz], spec, grid)
         if want.boxes:
-            return cut.faces(_pictures(decoded), self._boxes(want.boxes, clip), spec, grid)
+            return cut.faces(_pictures(decoded), self._boxes(want.boxes, clip, entry.sources[clip.id]), spec, grid)
         return cut.frames(_pictures(decoded), grid)
 
-    def _boxes(self, detector: Want, clip: Clip) -> Windows:
-        """Return the boxes that this visit found, or that an earlier run stored."""
+    def _boxes(self, detector: Want, clip: Clip, source: str) -> Windows:
+        """Return the boxes that this visit found, or that an earlier run stored of the same picture."""
         name = detector.key.name
         if clip.id in self.windows.get(name, ()):
             return self.windows[name][clip.id]
@@ -117,14 +127,16 @@ class Work:
             raise MediaError("no boxes: " + ": ".join(self.failures[name][clip.id]))
         if name not in self.stored:
             self.stored[name] = Reader(detector.folder)
+        if self.stored[name].sources.get(clip.id) != source:
+            raise MediaError(f"no boxes: {name} failed before; RETRY=1 tries it again")
         return self.stored[name][clip.id]
 
     @contextmanager
-    def _failing(self, entry: EntryPlan, clip: Clip, stage: str) -> Iterator[None]:
+    def _failing(self, entry: EntryPlan, clip: str, stage: str) -> Iterator[None]:
         try:
             yield
         except (ValueError, KeyError) as error:
-            self.failures[entry.name][clip.id] = stage, str(error)
+            self.failures[entry.name][clip] = stage, str(error)
 
 
 def _need(wants: Sequence[Want]) -> Need:

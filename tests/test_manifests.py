@@ -240,8 +240,6 @@ def test_missing_root_prints_the_tree(tmp_path):
             manifests.build("meld", root)
 
 
-
-
 def test_every_corpus_tells_what_it_is(capsys):
     """The listing has a line and a licence for every corpus."""
     assert __main__.main(["--list"]) == 0

@@ -31,6 +31,7 @@ class Weights:
 
     id: str
     file: str
+    """Where it lies in its package; of several files, with blanks between, the digest is that of all in this order."""
     sha256: str
     revision: str = ""
 

@@ -24,7 +24,7 @@ SPEC = Spec(
     grids=("clip",),
     channels=("token_mask",),
     licence="Apache-2.0",
-    parameters=22_713_216,
+    parameters=22_713_216,  # with the pooler, which is loaded and not asked
     weights=WEIGHTS,
     settings={"tokens": TOKENS},
     cite="Wang et al., MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression, NeurIPS 2020",
@@ -39,7 +39,7 @@ def load(device: str, precision: str) -> Encode:  # exact until its fast mode is
 
     from extract.weights import packaged
 
-    disable_progress_bar()  # it would draw over ours
+    disable_progress_bar()  # type: ignore[no-untyped-call] # it would draw over ours
     folder = packaged(PACKAGE, WEIGHTS).parent
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     network = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)

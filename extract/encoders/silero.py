@@ -2,8 +2,14 @@
 
 import numpy as np
 
-from extract.encoders import Encode, Encoded, Spec
+from extract.encoders import Encode, Encoded, Spec, Weights
 from features.windows import Array
+
+WEIGHTS = Weights(
+    id="snakers4/silero-vad",
+    file="data/silero_vad.jit",
+    sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
+)
 
 SPEC = Spec(
     reads="audio",
@@ -12,7 +18,8 @@ SPEC = Spec(
     rate_hz=16_000,
     dtype="float32",  # seconds
     licence="MIT",
-    parameters=462_594,
+    parameters=462_594,  # both halves of the file; the one for 8 kHz rests
+    weights=WEIGHTS,
     settings={"threshold": 0.5, "min_speech_ms": 250, "min_silence_ms": 100, "pad_ms": 30},
     cite="Silero Team, Silero VAD, 2024",
 )
@@ -21,8 +28,14 @@ SPEC = Spec(
 def load(device: str, precision: str) -> Encode:  # a small recurrent network: the CPU is its home
     """Return the detector."""
     import torch
+
+    from extract.weights import packaged
+
+    packaged("silero_vad", WEIGHTS)
+    threads = torch.get_num_threads()
     from silero_vad import get_speech_timestamps, load_silero_vad
 
+    torch.set_num_threads(threads)  # its import takes them from every other encoder
     network = load_silero_vad()
 
     def speech_s(sound: Array) -> Array:

@@ -1,0 +1,343 @@
+"""The watcher over every encoder: what it declares is true; neighbours, order and padding do not change a feature."""
+
+import functools
+import hashlib
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+
+import media_kit as kit
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from extract import cut, encoders, media, weights
+from extract.cut import Units
+from extract.encode import encode_all
+from extract.encoders import Weights, minilm, silero
+from extract.faces import crop
+from extract.media import Need, Pictures
+from features import Grid
+
+EVERY = [(name, grid) for name in encoders.names() for grid in encoders.spec(name).grids]
+NETWORKS = [name for name in encoders.names() if encoders.spec(name).parameters]
+# The largest difference that neighbours, order or threads may make, in the feature's own unit; measured: mfcc 6e-5,
+# minilm 4e-6, mtcnn 6e-5 px, the others none.
+TOLERANCE = {"mfcc": 1e-3, "minilm": 1e-4, "mtcnn": 0.01}
+SENTENCES = [
+    "I am so happy to see you!",
+    "No.",
+    "?",
+    "",
+    "word " * 100,
+    "Wait \N{EM DASH} what? \N{SLIGHTLY SMILING FACE}",
+]
+
+
+@functools.cache
+def load(name):
+    """Load an encoder once for all tests."""
+    import torch
+
+    encode = encoders.module(name).load("cpu", "exact")
+    torch.set_num_threads(1)  # two would wait for each other while other tests run
+    return encode
+
+
+def film(seconds, top=0):
+    """Return a film of a real face that wanders, with a black picture in its middle."""
+    times_s = [Fraction(k, 5) for k in range(round(seconds * 5))]
+    images = [astronaut()[top : top + 256, 120 + 4 * k : 376 + 4 * k] for k in range(len(times_s))]
+    images[len(images) // 2] = np.zeros_like(images[0])
+    return Pictures(images, times_s, Fraction(seconds), len(images))
+
+
+@functools.cache
+def clips(name, grid):
+    """Return what an encoder is given of clips that are usual, short, long or empty of what it looks for."""
+    spec, grid = encoders.spec(name), Grid.parse(grid)
+    if spec.reads == "text":
+        return {f"c{i}": cut.text(sentence) for i, sentence in enumerate(SENTENCES)}
+    if spec.reads == "frames":
+        return {"face": cut.frames(film(3), grid), "short": cut.frames(film(1, top=30), grid)}
+    if spec.reads == "faces":
+        box = np.array([200, 50, 280, 160, 1], np.float32)
+        return {f"c{i}": _faces([crop(astronaut(), box + 9 * i + k, spec.size_px) for k in range(3)]) for i in range(3)}
+    sounds = {
+        "speech": kit.tone(150, 3, spec.rate_hz) * np.abs(kit.tone(2, 3, spec.rate_hz, 1)),
+        "long": kit.noise(7.3, spec.rate_hz, seed=1) * 0.2,
+        "short": kit.tone(220, 1.0, spec.rate_hz),
+        "shortest": kit.noise(0.05, spec.rate_hz, seed=2),
+        "silent": np.zeros(2 * spec.rate_hz),
+    }
+    return {clip: cut.sound(sound.astype(np.float32), spec, grid) for clip, sound in sounds.items()}
+
+
+def _faces(crops):
+    alone = [(i,) for i in range(len(crops))]
+    return Units(crops, [1] * len(crops), alone, alone, [(0, 1)] * len(crops), counts={"n_faces": [1] * len(crops)})
+
+
+def features(name, given):
+    """Encode clips together and lay what came out into windows."""
+    outputs, failures = encode_all(load(name), given)
+    assert not failures
+    return {clip: cut.assemble(given[clip], output, encoders.spec(name)) for clip, output in outputs.items()}
+
+
+def difference(one, other):
+    """Return the largest difference between two sets of windows of the same clips; shapes must agree."""
+    assert one.keys() == other.keys()
+    for clip in one:
+        assert one[clip].start.tolist() == other[clip].start.tolist()
+        assert one[clip].valid.tolist() == other[clip].valid.tolist()
+    return max(np.abs(one[clip].values - other[clip].values).max(initial=0) for clip in one)
+
+
+@pytest.mark.parametrize("name", encoders.names())
+def test_spec_is_complete(name):
+    """An encoder says what it is, what it may be used for, what it reads, and on which grids."""
+    module, spec = encoders.module(name), encoders.spec(name)
+    assert len(module.__doc__.splitlines()[0]) > 30
+    assert len(spec.licence) > 2
+    assert spec.version >= 1
+    assert min(spec.width) >= 1
+    assert np.dtype(spec.dtype).kind == "f"
+    grids = [Grid.parse(grid) for grid in spec.grids]
+    assert [str(grid) for grid in grids] == list(spec.grids)
+    assert (spec.rate_hz > 0) == (spec.reads == "audio")
+    assert (spec.size_px > 0) == (spec.reads == "faces") == bool(spec.boxes)
+    assert all(bool(grid.sampling) == (spec.reads in ("frames", "faces")) for grid in grids)
+    assert spec.reads != "text" or spec.grids == ("clip",)
+    assert spec.key(name, grids[0]).name.startswith(f"{name}-")
+
+
+@pytest.mark.parametrize(("name", "grid"), EVERY)
+def test_features_have_the_declared_shape(name, grid):
+    """Features are finite numbers in windows of the declared steps and width, with the declared side channels."""
+    spec = encoders.spec(name)
+    for windows in features(name, clips(name, grid)).values():
+        assert windows.values.dtype.kind == "f"
+        assert windows.values.shape[1:] == spec.width
+        assert np.isfinite(windows.values).all()
+        assert np.isfinite(windows.values.astype(spec.dtype)).all()
+        assert windows.steps.keys() == set(spec.channels)
+        if spec.steps and grid == spec.grids[0] and spec.reads != "faces":
+            assert set(np.diff(windows.start)) == {spec.steps}
+
+
+@pytest.mark.parametrize(("name", "grid"), EVERY)
+def test_neighbours_and_order_do_not_change_a_feature(name, grid):
+    """Alone, together, beside longer clips, in another order, and again: the features of a clip are the same."""
+    given = clips(name, grid)
+    together = features(name, given)
+    alone = {clip: features(name, {clip: units})[clip] for clip, units in given.items()}
+    assert difference(together, alone) <= TOLERANCE.get(name, 0)
+    assert difference(together, features(name, dict(reversed(given.items())))) <= TOLERANCE.get(name, 0)
+    assert difference(together, features(name, given)) == 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_threads_do_not_change_a_feature(name):
+    """A network gives the same on one core and on two."""
+    import torch
+
+    given = clips(name, encoders.spec(name).grids[0])
+    one = features(name, given)
+    torch.set_num_threads(2)
+    try:
+        assert difference(one, features(name, given)) <= TOLERANCE.get(name, 0)
+    finally:
+        torch.set_num_threads(1)
+
+
+def networks(function):
+    """Find the networks that a function holds, however deep."""
+    import torch
+
+    for cell in getattr(function, "__closure__", None) or ():
+        held = cell.cell_contents
+        if isinstance(held, torch.nn.Module):
+            yield held
+        elif callable(held):
+            yield from networks(held)
+
+
+@pytest.mark.parametrize("name", encoders.names())
+def test_declared_parameters_are_those_of_the_loaded_network(name):
+    """What stands in the listing was counted: everything that is loaded, pooler and unused halves included."""
+    found = {id(network): network for network in networks(load(name))}.values()
+    counted = sum(parameter.numel() for network in found for parameter in network.parameters())
+    assert counted == encoders.spec(name).parameters
+
+
+@pytest.mark.parametrize("name", [name for name in encoders.names() if encoders.spec(name).reads == "audio"])
+@pytest.mark.parametrize("samples", [1, 160, 800])
+def test_the_shortest_sound(name, samples):
+    """A whole clip of a few samples gives finite features and no error."""
+    units = cut.sound(np.full(samples, 0.1, np.float32), encoders.spec(name), Grid.parse("clip"))
+    assert np.isfinite(features(name, {"c": units})["c"].values).all()
+
+
+@pytest.mark.parametrize("name", [name for name in encoders.names() if encoders.spec(name).reads == "frames"])
+@pytest.mark.parametrize("size_px", [1, 12, 19, 20, 21])
+def test_the_smallest_pictures(name, size_px):
+    """A picture of one pixel, or smaller than the smallest face, gives finite features and no error."""
+    grid = Grid.parse(encoders.spec(name).grids[0])
+    tiny = Pictures([np.full((size_px, size_px, 3), 99, np.uint8)], [Fraction(0)], Fraction(1, 25), 1)
+    assert np.isfinite(features(name, {"c": cut.frames(tiny, grid)})["c"].values).all()
+
+
+@pytest.mark.parametrize(("name", "steps"), [("mfcc", 50), ("toy_audio", 50), ("egemaps_lld", 99), ("egemaps", 1)])
+def test_padding_is_marked(name, steps):
+    """Of a window with one second of sound in three, so many steps are real; the others hold what silence gives."""
+    given = clips(name, "windows(3,2,2)")
+    found = features(name, {clip: given[clip] for clip in ("short", "silent")})
+    assert found["short"].valid.tolist() == [steps]
+    if name in ("mfcc", "toy_audio"):
+        np.testing.assert_allclose(found["short"].values[steps:], found["silent"].values[steps:], atol=1e-3)
+        assert (found["short"].values[steps - 1] != found["silent"].values[steps - 1]).any()
+
+
+def test_mfcc_is_librosas():
+    """Our coefficients are those that librosa computes from its own mel spectrogram, one sound at a time."""
+    import librosa
+
+    sound = (kit.noise(3, 16_000) * 0.3).astype(np.float32)
+    level_db = librosa.power_to_db(
+        librosa.feature.melspectrogram(
+            y=sound, sr=16_000, n_mels=64, n_fft=512, win_length=400, hop_length=320, center=False
+        ),
+        top_db=None,
+    )
+    found = load("mfcc")(sound[None], np.array([48_000]))[0]
+    np.testing.assert_allclose(found, librosa.feature.mfcc(S=level_db, n_mfcc=40).T, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    """Tokenise with the tokenizer that lies beside the weights."""
+    from transformers import AutoTokenizer
+
+    folder = weights.packaged(minilm.PACKAGE, minilm.WEIGHTS).parent
+    return functools.partial(
+        AutoTokenizer.from_pretrained(folder, local_files_only=True), truncation=True, max_length=48
+    )
+
+
+def test_the_mask_of_words_is_the_tokenizers(tokens):
+    """`token_mask` and `valid` count what the tokenizer makes of each sentence, both end marks included, at most 48."""
+    found = load("minilm")(SENTENCES, np.ones(len(SENTENCES)))
+    wanted = [len(tokens(sentence)["input_ids"]) for sentence in SENTENCES]
+    assert found.valid == wanted
+    assert max(wanted) == 48
+    for mask, real in zip(found.steps["token_mask"], wanted, strict=True):
+        assert mask.tolist() == [1] * real + [0] * (48 - real)
+
+
+def test_sentences_that_mean_alike_lie_near():
+    """The mean over real tokens tells a paraphrase from another matter: these are the weights they say they are."""
+    sentences = ["The boy is very happy.", "The child is full of joy.", "Shares fell sharply on Monday."]
+    found = load("minilm")(sentences, np.ones(3))
+    means = np.stack([states[:real].mean(axis=0) for states, real in zip(found.values, found.valid, strict=True)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    likeness = means @ means.T
+    assert likeness[0, 1] > 0.5
+    assert max(likeness[0, 2], likeness[1, 2]) < 0.2
+
+
+def test_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
+    """One byte of the packaged weights is another: loading says what was expected and what was got, and stops."""
+    package = Path(find_spec(minilm.PACKAGE).submodule_search_locations[0])
+    copy = shutil.copytree(package, tmp_path / minilm.PACKAGE)
+    with (copy / minilm.WEIGHTS.file).open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(weights.WeightsError, match=f"expected sha256 {minilm.WEIGHTS.sha256}, got .*make setup"):
+        minilm.load("cpu", "exact")
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "reason"),
+    [
+        ("pack", "one.bin two.bin", ""),
+        ("pack", "two.bin one.bin", "one|two.bin: expected sha256 .*, got .*; install it again: make setup"),
+        ("pack", "one.bin three.bin", "expected three.bin of it at .*; install it again: make setup"),
+        ("no_such_package", "one.bin", "install it: make setup"),
+    ],
+)
+def test_weights_in_several_files(tmp_path, monkeypatch, package, file, reason):
+    """The digest covers every file in order; a file or package that is not there is named with the command for it."""
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    for name, content in (("__init__.py", b""), ("one.bin", b"o"), ("two.bin", b"t")):
+        (folder / name).write_bytes(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted = Weights("it", file, hashlib.sha256(b"ot").hexdigest())
+    if not reason:
+        assert weights.packaged(package, wanted) == folder / "one.bin"
+        return
+    with pytest.raises(weights.WeightsError, match=reason):
+        weights.packaged(package, wanted)
+
+
+def recordings(folder):
+    """Decode the real recordings in a folder, as encoders hear them."""
+    for path in sorted((*folder.glob("*.wav"), *folder.glob("*.flac"))):
+        found = media.read(kit.clip(path.name), folder, Need(frozenset({16_000})))
+        yield path.stem, found.sound[16_000]
+
+
+@pytest.mark.parametrize("shared", ["speech-public-domain"], indirect=True)
+def test_speech_is_found_in_real_speech_and_not_in_silence(shared):
+    """Silero marks most of each real recording as speech, and nothing of silence or faint noise."""
+    for name, sound in recordings(shared):
+        spans_s = load("silero")(sound[None], np.array([len(sound)])).values[0]
+        share = (spans_s[:, 1] - spans_s[:, 0]).sum() / (len(sound) / silero.SPEC.rate_hz)
+        assert 0.6 < share <= 1, name
+        assert (np.diff(spans_s.ravel()) >= 0).all()
+    quiet = np.stack([np.zeros(48_000), kit.noise(3, 16_000) * 0.002]).astype(np.float32)
+    assert [len(spans_s) for spans_s in load("silero")(quiet, np.array([48_000] * 2)).values] == [0, 0]
+
+
+@pytest.mark.parametrize("shared", ["speech-public-domain"], indirect=True)
+def test_egemaps_of_real_speech(shared):
+    """The 88 functionals of real speech are finite, and its pitch and loudness are those of a human voice."""
+    import opensmile
+
+    names = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals).feature_names
+    assert len(names) == 88
+    for _, sound in recordings(shared):
+        found = dict(zip(names, load("egemaps")(sound[None], np.array([len(sound)]))[0, 0], strict=True))
+        assert np.isfinite(list(found.values())).all()
+        pitch_hz = 27.5 * 2 ** (found["F0semitoneFrom27.5Hz_sma3nz_amean"] / 12)
+        assert 70 < pitch_hz < 300
+
+
+OFFLINE = """
+import socket
+def refuse(*_): raise SystemExit("a socket was wanted")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from extract.encoders import minilm
+print(minilm.load("cpu", "exact")(["hello"], [1]).values.shape)
+"""
+
+
+def test_nothing_is_fetched(monkeypatch):
+    """Text is encoded although nobody said "offline" and every socket is refused."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OFFLINE],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "(1, 48, 384)"), done.stderr
