@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ManifestError, CacheError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(
+            f"{error.name} is not installed; it comes with: pip install '.[extract]' (or make setup)", file=sys.stderr
+        )
+        return 2
     except OSError as error:
         print(f"cannot go on: {error}. What was written before is whole; run the same again.", file=sys.stderr)
         return 3
@@ -85,6 +90,7 @@ def _run(options: argparse.Namespace) -> int:
 def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
     if root is None and manifests.path_of(corpus).is_file():
         manifest = manifests.read(corpus)
+        manifests.make(manifest)
     else:
         manifest = manifests.build(corpus, root)
         if not dry:
@@ -100,6 +106,8 @@ def _chosen(manifest: Manifest, options: argparse.Namespace) -> Callable[[Clip],
         raise ValueError(unknown("split", options.split, splits))
     clips = [clip.id for clip in manifest.clips if options.split in (None, clip.split)]
     if options.clips:
+        if not options.clips.is_file():
+            raise ValueError(f"--clips: expected a file of clip ids, one a line, got {options.clips}")
         named = [line.strip() for line in options.clips.read_text(encoding="utf-8").splitlines() if line.strip()]
         for name in named:
             if name not in clips:

@@ -11,12 +11,12 @@ class WeightsError(ValueError):
     """Weights that are missing or not the pinned ones; the message says how to get them."""
 
 
-def packaged(package: str, weights: Weights) -> Path:
-    """Return the (first) weight file that an installed package carries; the package itself is not imported."""
+def packaged(package: str, weights: Weights) -> list[Path]:
+    """Return the weight files that an installed package carries; the package itself is not imported."""
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise WeightsError(f"{weights.id} comes with the package {package}; install it: make setup")
-    paths = [Path(found.submodule_search_locations[0]) / name for name in weights.file.split()]
+    paths = [Path(found.submodule_search_locations[0]) / name for name in weights.files]
     digest = hashlib.sha256()
     for path in paths:
         if not path.is_file():
@@ -27,4 +27,4 @@ def packaged(package: str, weights: Weights) -> Path:
         raise WeightsError(
             f"{paths[0]}: expected sha256 {weights.sha256}, got {digest.hexdigest()}; install it again: make setup"
         )
-    return paths[0]
+    return paths

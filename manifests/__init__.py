@@ -26,6 +26,7 @@ __all__ = [
     "corpus_module",
     "corpus_names",
     "folder",
+    "make",
     "path_of",
     "read",
     "unknown",
@@ -140,6 +141,12 @@ def build(corpus: str, root: Path | None = None) -> Manifest:
     if not clips:
         raise ManifestError(f"no clip of {corpus} found under {root}. Expected there:\n{module.TREE}")
     return Manifest(corpus, root.resolve(), clips)
+
+
+def make(manifest: Manifest) -> None:
+    """Make the media of a corpus that makes itself, where they are gone; other corpora are left alone."""
+    if manifest.corpus in corpus_names():
+        getattr(corpus_module(manifest.corpus), "make", lambda _: None)(manifest.root)
 
 
 def _header(path: Path, corpus: str, line: str) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def tokens():
     """Tokenise with the tokenizer that lies beside the weights."""
     from transformers import AutoTokenizer
 
-    folder = weights.packaged(minilm.PACKAGE, minilm.WEIGHTS).parent
+    folder = weights.packaged(minilm.PACKAGE, minilm.WEIGHTS)[0].parent
     return functools.partial(
         AutoTokenizer.from_pretrained(folder, local_files_only=True), truncation=True, max_length=48
     )
@@ -253,7 +253,7 @@ def test_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
     """One byte of the packaged weights is another: loading says what was expected and what was got, and stops."""
     package = Path(find_spec(minilm.PACKAGE).submodule_search_locations[0])
     copy = shutil.copytree(package, tmp_path / minilm.PACKAGE)
-    with (copy / minilm.WEIGHTS.file).open("r+b") as file:
+    with (copy / minilm.WEIGHTS.files[0]).open("r+b") as file:
         file.seek(-1, 2)
         last = file.read(1)[0]
         file.seek(-1, 2)
@@ -264,24 +264,24 @@ def test_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("package", "file", "reason"),
+    ("package", "files", "reason"),
     [
-        ("pack", "one.bin two.bin", ""),
-        ("pack", "two.bin one.bin", "one|two.bin: expected sha256 .*, got .*; install it again: make setup"),
-        ("pack", "one.bin three.bin", "expected three.bin of it at .*; install it again: make setup"),
-        ("no_such_package", "one.bin", "install it: make setup"),
+        ("pack", ("one.bin", "two.bin"), ""),
+        ("pack", ("two.bin", "one.bin"), "two.bin: expected sha256 .*, got .*; install it again: make setup"),
+        ("pack", ("one.bin", "three.bin"), "expected three.bin of it at .*; install it again: make setup"),
+        ("no_such_package", ("one.bin",), "install it: make setup"),
     ],
 )
-def test_weights_in_several_files(tmp_path, monkeypatch, package, file, reason):
+def test_weights_in_several_files(tmp_path, monkeypatch, package, files, reason):
     """The digest covers every file in order; a file or package that is not there is named with the command for it."""
     folder = tmp_path / "pack"
     folder.mkdir()
     for name, content in (("__init__.py", b""), ("one.bin", b"o"), ("two.bin", b"t")):
         (folder / name).write_bytes(content)
     monkeypatch.syspath_prepend(str(tmp_path))
-    wanted = Weights("it", file, hashlib.sha256(b"ot").hexdigest())
+    wanted = Weights("it", files, hashlib.sha256(b"ot").hexdigest())
     if not reason:
-        assert weights.packaged(package, wanted) == folder / "one.bin"
+        assert weights.packaged(package, wanted) == [folder / "one.bin", folder / "two.bin"]
         return
     with pytest.raises(weights.WeightsError, match=reason):
         weights.packaged(package, wanted)
@@ -329,6 +329,7 @@ print(minilm.load("cpu", "exact")(["hello"], [1]).values.shape)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(monkeypatch):
     """Text is encoded although nobody said "offline" and every socket is refused."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):

@@ -27,12 +27,13 @@ WINDOWS = "windows(3,2,2)"
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights exactly: where they come from, and the digest that the file must have."""
+    """Which weights exactly: where they come from, and the digest that their files must have."""
 
     id: str
-    file: str
-    """Where it lies in its package; of several files, with blanks between, the digest is that of all in this order."""
+    files: tuple[str, ...]
+    """Where they lie in their package."""
     sha256: str
+    """Of all files, one after another."""
     revision: str = ""
 
 

@@ -13,7 +13,7 @@ TOKENS = 48
 
 WEIGHTS = Weights(
     id="sentence-transformers/all-MiniLM-L6-v2",
-    file="model/model.safetensors",
+    files=("model/model.safetensors",),
     sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 )
 
@@ -40,7 +40,7 @@ def load(device: str, precision: str) -> Encode:  # exact until its fast mode is
     from extract.weights import packaged
 
     disable_progress_bar()  # type: ignore[no-untyped-call] # it would draw over ours
-    folder = packaged(PACKAGE, WEIGHTS).parent
+    folder = packaged(PACKAGE, WEIGHTS)[0].parent
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     network = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
     network = network.eval().requires_grad_(requires_grad=False).to(device)

@@ -10,7 +10,7 @@ from features.windows import Array
 
 WEIGHTS = Weights(
     id="timesler/facenet-pytorch",
-    file="data/pnet.pt data/rnet.pt data/onet.pt",
+    files=("data/pnet.pt", "data/rnet.pt", "data/onet.pt"),
     sha256="743721dfef3c9612636462a252c4e3d23c1fab4031274a9692fe3c587dbf1fe5",
 )
 

@@ -7,7 +7,7 @@ from features.windows import Array
 
 WEIGHTS = Weights(
     id="snakers4/silero-vad",
-    file="data/silero_vad.jit",
+    files=("data/silero_vad.jit",),
     sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
 )
 
@@ -52,6 +52,10 @@ def load(device: str, precision: str) -> Encode:  # a small recurrent network: t
         return np.array(rows, np.float32).reshape(-1, 2)
 
     def encode(batch: Array, valid: Array) -> Encoded:
-        return Encoded([speech_s(sound[:samples]) for sound, samples in zip(batch, valid, strict=True)])
+        torch.set_num_threads(1)  # its layers are so small that threads only wait for each other
+        try:
+            return Encoded([speech_s(sound[:samples]) for sound, samples in zip(batch, valid, strict=True)])
+        finally:
+            torch.set_num_threads(threads)
 
     return encode
