@@ -30,7 +30,7 @@ $(VENV)/ready: requirements.lock
 	&& $(PYTHON) -m venv $(VENV) \
 	&& sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock \
 	&& $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock \
-	&& $(RUN) -m uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock; status=$$?; \
+	&& $(RUN) -m uv pip sync --quiet --system-certs --require-hashes --compile-bytecode requirements.lock; status=$$?; \
 	[ $$status -eq 0 ] && touch $@ && echo "packages fetched and installed in $$(( $$(date +%s) - began )) s"; exit $$status
 
 demo: setup  ## the whole line on the built-in demo corpus: manifest, features, fusion, report

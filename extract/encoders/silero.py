@@ -52,6 +52,7 @@ def load(device: str, precision: str) -> Encode:  # a small recurrent network: t
         return np.array(rows, np.float32).reshape(-1, 2)
 
     def encode(batch: Array, valid: Array) -> Encoded:
+        threads = torch.get_num_threads()
         torch.set_num_threads(1)  # its layers are so small that threads only wait for each other
         try:
             return Encoded([speech_s(sound[:samples]) for sound, samples in zip(batch, valid, strict=True)])
