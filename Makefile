@@ -25,7 +25,7 @@ help:  ## show this
 setup: $(VENV)/ready  ## install everything into .venv, from the hashed lock
 
 $(VENV)/ready: requirements.lock
-	@echo "setting up $(VENV); this fetches some 3 GB once"
+	@echo "setting up $(VENV); this fetches several GB, once"
 	@began=$$(date +%s); $(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] + "; say PYTHON=python3.12" if sys.version_info < (3, 11) else 0)' \
 	&& $(PYTHON) -m venv $(VENV) \
 	&& sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock \
