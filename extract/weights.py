@@ -1,10 +1,21 @@
 """Where the weights of an encoder lie, verified before anything reads them."""
 
 import hashlib
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from extract.encoders import Weights
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights exactly: where they come from, and the digest that their files must have."""
+
+    id: str
+    files: tuple[str, ...]
+    """Where they lie in their package."""
+    sha256: str
+    """Of all files, one after another."""
+    revision: str = ""
 
 
 class WeightsError(ValueError):

@@ -17,9 +17,10 @@ from skimage.data import astronaut
 from extract import cut, encoders, media, weights
 from extract.cut import Units
 from extract.encode import encode_all
-from extract.encoders import Weights, minilm, silero
+from extract.encoders import minilm, silero
 from extract.faces import crop
 from extract.media import Need, Pictures
+from extract.weights import Weights
 from features import Grid
 
 EVERY = [(name, grid) for name in encoders.names() for grid in encoders.spec(name).grids]

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from extract.weights import Weights
 from features import Grid, Key
 from features.windows import Array
 from manifests import unknown
@@ -23,18 +24,6 @@ from manifests import unknown
 Reads = Literal["audio", "frames", "faces", "text"]
 WINDOWS = "windows(3,2,2)"
 """The house's default grid."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Which weights exactly: where they come from, and the digest that their files must have."""
-
-    id: str
-    files: tuple[str, ...]
-    """Where they lie in their package."""
-    sha256: str
-    """Of all files, one after another."""
-    revision: str = ""
 
 
 @dataclass(frozen=True)

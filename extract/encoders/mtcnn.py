@@ -5,7 +5,8 @@ The weights lie inside facenet-pytorch's wheel. Each window is one sampled frame
 
 import numpy as np
 
-from extract.encoders import Encode, Encoded, Spec, Weights
+from extract.encoders import Encode, Encoded, Spec
+from extract.weights import Weights, packaged
 from features.windows import Array
 
 WEIGHTS = Weights(
@@ -31,8 +32,6 @@ def load(device: str, precision: str) -> Encode:  # half precision moves boxes
     """Return the detector."""
     import torch
     from facenet_pytorch import MTCNN
-
-    from extract.weights import packaged
 
     packaged("facenet_pytorch", WEIGHTS)
     network = MTCNN(

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from extract.encoders import Encode, Encoded, Spec, Weights
+from extract.encoders import Encode, Encoded, Spec
+from extract.weights import Weights, packaged
 from features.windows import Array
 
 WEIGHTS = Weights(
@@ -28,8 +29,6 @@ SPEC = Spec(
 def load(device: str, precision: str) -> Encode:  # a small recurrent network: the CPU is its home
     """Return the detector."""
     import torch
-
-    from extract.weights import packaged
 
     packaged("silero_vad", WEIGHTS)
     threads = torch.get_num_threads()
