@@ -97,8 +97,9 @@ class Work:
                     with self._failing(entry, clip.id, "write"):
                         writer.add(clip.id, entry.sources[clip.id], windows[clip.id])
         self.tally.windows[entry.name] += sum(len(windows[clip]) for clip in writer.clips)
-        if entry.stale & writer.clips.keys():
-            discard(want.folder, lambda _path, _row, clip, source: entry.sources.get(clip, source) != source)
+        renewed = {clip: entry.sources[clip] for clip in entry.stale & writer.clips.keys()}
+        if renewed:  # what failed anew, or is still to come, keeps its old row: a lost mount must not empty a cache
+            discard(want.folder, lambda _path, _row, clip, source: renewed.get(clip, source) != source)
         before = recorded(want.folder)
         for clip_id, (stage, reason) in failures.items():
             attempts = before[clip_id].attempts + 1 if clip_id in before else 1
@@ -135,7 +136,7 @@ class Work:
     def _failing(self, entry: EntryPlan, clip: str, stage: str) -> Iterator[None]:
         try:
             yield
-        except (ValueError, KeyError) as error:
+        except (ValueError, LookupError) as error:
             self.failures[entry.name][clip] = stage, str(error)
 
 

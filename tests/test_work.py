@@ -349,3 +349,30 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(roots):
     assert left.items() <= wanted.items()
     assert command(war)[0] == 0
     assert parts(war) == wanted
+
+
+def test_what_fails_anew_keeps_its_old_row(corpus):
+    """One stale clip is computed again while another's new file is broken: only the first one's old row goes."""
+    extract(corpus, "toy_frames")
+    old = reader("toy_frames")["b"]
+    shutil.copy(corpus.root / corpus.clips[1].video.path, corpus.root / corpus.clips[0].video.path)
+    (corpus.root / corpus.clips[1].video.path).write_bytes(b"nothing to see")
+    assert extract(corpus, "toy_frames").failed == {"b"}
+    assert same(reader("toy_frames")["b"], old)
+    assert same(reader("toy_frames")["a"], old)
+
+
+@pytest.mark.usefixtures("roots", "one_thread")
+@pytest.mark.parametrize("shared", ["grid-talking-faces"], indirect=True)
+def test_real_talking_faces_reach_the_cache(shared):
+    """Four real films through decoder, detector, windows and cache: one window, a face in each of its 30 frames."""
+    names = sorted(path.stem for path in shared.glob("*.mpg"))
+    films = [kit.clip(f"{name}.mpg", f"{name}.mpg", id=name) for name in names]
+    assert not extract(kit.manifest(shared, films), "mfcc", "face_hog").failed
+    assert set(reader("face_hog")) == set(reader("mfcc")) == set(names)
+    for name in names:
+        faces, sound = reader("face_hog")[name], reader("mfcc")[name]
+        assert (faces.stack().shape, faces.spans_s.tolist()) == ((1, 30, 576), [[0, 3]])
+        assert faces.steps["n_faces"].tolist() == [1] * 30
+        assert sound.stack().shape == (1, 149, 40)
+        assert sound.spans_s[0, 1] == pytest.approx(2.98, abs=0.005)
