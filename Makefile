@@ -47,7 +47,7 @@ features: setup  ## extract what the cache lacks: CORPUS= ROOT= ENCODERS= SPLIT=
 	$(if $(DRY),--dry) $(if $(RETRY),--retry)
 
 fuse: setup  ## train from the cache and report: MODEL= CORPUS= SEEDS= SET="key=value ..." FRESH=1
-	@$(RUN) -m fuse $(MODEL) --corpus $(CORPUS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set $(SET)) \
+	@$(RUN) -m fuse $(MODEL) --corpus $(CORPUS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set $(foreach setting,$(SET),'$(setting)')) \
 	$(if $(FRESH),--fresh)
 
 check: setup  ## lint, format, types

@@ -18,7 +18,6 @@ from manifests import Clip, Manifest, ManifestError, unknown
 
 NO_DOWNLOAD = ("silero", "mfcc", "egemaps", "face_hog", "minilm")
 """What is extracted when no encoder is named: their weights come with the packages."""
-MAX_FAILED = 0.05
 PLAIN_LINE_EVERY_S = 10.0
 
 
@@ -60,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dry", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--retry", action="store_true", help="try quarantined clips again")
     run.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
+    run.add_argument(
+        "--max-failed",
+        type=float,
+        default=os.environ.get("MAX_FAILED") or 0.05,
+        help="share of clips that may fail before the exit code says so [MAX_FAILED, or 0.05]",
+    )
     run.set_defaults(run=_run)
     listing = commands.add_parser("encoders", help="list every encoder", description="List every encoder.")
     listing.set_defaults(run=_encoders)
@@ -84,13 +89,14 @@ def _run(options: argparse.Namespace) -> int:
         why = "what is not in the cache failed before" if failed else "every chosen clip is in the cache"
         print(f"nothing to do: {why}. 0 media files opened.")
         return 0
-    return _work(todo, options.device)
+    return _work(todo, options.device, options.max_failed)
 
 
 def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
     if root is None and manifests.path_of(corpus).is_file():
         manifest = manifests.read(corpus)
-        manifests.make(manifest)
+        if not dry:
+            manifests.make(manifest)
     else:
         manifest = manifests.build(corpus, root)
         if not dry:
@@ -129,14 +135,14 @@ def _plan_lines(todo: Plan) -> Iterator[str]:
     yield f"{todo.clips_todo} clips to visit in {len(todo.slices)} parts"
 
 
-def _work(todo: Plan, device: str | None) -> int:
+def _work(todo: Plan, device: str | None, max_failed: float) -> int:
     from extract.work import run
 
     # Threads that spin while they wait make everything ten times slower where other programs want the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     began = time.monotonic()
     with _progress(todo.clips_todo) as progress:
-        tally = run(todo, device or _device(todo), progress)
+        tally = run(todo, _device(device, todo), progress)
     wall_s = time.monotonic() - began
     media = f", {tally.media_s:.0f} s of media" if tally.media_s else ""
     speed = f"{tally.media_s / wall_s:.1f} media seconds" if tally.media_s else f"{tally.clips / wall_s:.1f} clips"
@@ -144,28 +150,34 @@ def _work(todo: Plan, device: str | None) -> int:
     names = {entry.name: entry for entry in todo.entries}
     for name, windows in tally.windows.items():
         print(f"  {name}: {windows} windows, in {names[name].want.folder}")
-    return _failures(names, tally.failures, len(tally.failed) / max(1, tally.clips))
+    _tell_failures(names, tally.failures)
+    share = len(tally.failed) / max(1, tally.clips)
+    if share > max_failed:
+        print(f"{share:.1%} of the clips failed, more than {max_failed:.0%} (MAX_FAILED)", file=sys.stderr)
+        return 1
+    return 0
 
 
-def _failures(names: dict[str, EntryPlan], failures: Mapping[str, list[Failure]], share: float) -> int:
+def _tell_failures(names: Mapping[str, EntryPlan], failures: Mapping[str, list[Failure]]) -> None:
     for name, failed in failures.items():
         reasons = Counter(f"{failure.stage}: {failure.reason}" for failure in failed)
         print(f"  {name}: {len(failed)} clips failed, recorded in {names[name].want.folder / 'failures.jsonl'}")
         for reason, count in reasons.most_common(5):
             print(f"    {count} x {reason}")
-    allowed = float(os.environ.get("MAX_FAILED") or MAX_FAILED)
-    if share > allowed:
-        print(f"{share:.1%} of the clips failed, more than {allowed:.0%} (MAX_FAILED)", file=sys.stderr)
-        return 1
-    return 0
 
 
-def _device(todo: Plan) -> str:
+def _device(asked: str | None, todo: Plan) -> str:
     if not any(entry.want.spec.parameters for entry in todo.entries if entry.todo):
         return "cpu"  # no network to load: torch need not be imported either
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=asked)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {asked}: {str(error).splitlines()[0]}") from None
+    return asked
 
 
 @contextlib.contextmanager

@@ -50,6 +50,9 @@ def _chosen(corpus: str | None, entry: str | None) -> list[Path]:
         raise CacheError(f"the cache at {root()} has no corpus {corpus!r}; it has: {have}")
     names = [corpus] if corpus else corpora()
     folders = [folder for name in names for folder in entries(name) if folder.name.startswith(entry or "")]
+    if not folders and entry and names:
+        have = ", ".join(sorted({folder.name for name in names for folder in entries(name)})) or "nothing"
+        raise CacheError(f"no entry of {', '.join(names)} begins with {entry!r}; there are: {have}")
     if not folders:
         raise CacheError(f"nothing cached there yet under {root()}; make features fills it")
     return folders

@@ -73,7 +73,7 @@ def entries(corpus: str) -> dict[Path, Key]:
     return {folder: key_of(folder) for folder in _folders(corpus)}
 
 
-def find(corpus: str, encoder: str, **where: object) -> Path:
+def find(corpus: str, /, encoder: str, **where: object) -> Path:
     """Return the one entry of `encoder` whose key has these fields; none or several is refused, never guessed.
 
     Fields are named as in `spec.json`, a setting as `settings.tokens`; values are compared as text, because that is

@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error.name} is not installed; it comes with: pip install '.[train]' (or make setup)", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"cannot go on: {error}. The same command continues from the last whole epoch.", file=sys.stderr)
+        print(f"cannot go on: {error}. The same command continues from the last saved epoch.", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("stopped. The same command continues from the last whole epoch.", file=sys.stderr)
+        print("stopped. The same command continues from the last saved epoch.", file=sys.stderr)
         return 130
     return 0
 
@@ -65,10 +65,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, command: str) -> None:
     if options.corpus:
         manifests.corpus_module(options.corpus)
+    # Before a model imports torch: threads that spin while they wait take the cores from everything else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     chosen = recipe.load(options.model, options.set, corpus=options.corpus, seeds=options.seeds)
 
-    # Threads that spin while they wait make small networks ten times slower where others want the same cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from fuse import report
     from fuse.experiment import prepare
 

@@ -96,7 +96,7 @@ def _read(folder: Path, clips: Sequence[Clip], windows: str) -> tuple[list[Windo
     return [one and (_mean(one) if windows == "mean" else one) for one in found], sources
 
 
-def _mean(windows: Windows) -> Windows | None:
+def _mean(windows: Windows) -> Windows:
     """Average the windows of a clip element-wise, as paper 000 does; a single window stays as it is."""
     if len(windows) < 2:
         return windows

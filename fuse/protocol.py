@@ -35,7 +35,8 @@ def official(clips: Sequence[Clip]) -> Split:
 
 def check_classes(task: str, clips: Sequence[Clip], split: Split) -> None:
     """Refuse a task that the training clips cannot teach."""
-    seen = {clips[i].labels[task] for i in split.train if task in clips[i].labels}
+    labels = [clips[i].labels[task] for i in split.train if task in clips[i].labels]
+    seen = {label.index(max(label)) for label in labels}
     if len(seen) < 2:
         what = "no label" if not seen else "one class only"
         raise ProtocolError(f"task {task!r}: {what} among {len(split.train)} training clips; nothing could be learnt")

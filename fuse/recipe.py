@@ -76,11 +76,11 @@ class Recipe:
         for modality in self.modalities:
             if modality not in self.encoders:
                 raise RecipeError(f"modalities: {unknown('modality', modality, self.encoders)}")
-        for name, value in (
-            ("seeds", self.seeds),
-            ("train.epochs", self.train.epochs),
-            ("train.batch", self.train.batch),
-        ):
+        for modality, where in self.encoders.items():
+            if "encoder" not in where:
+                raise RecipeError(f"encoders.{modality}: expected the name of an encoder, got {dict(where)}")
+        train = {f"train.{name}": getattr(self.train, name) for name in ("epochs", "batch", "patience")}
+        for name, value in {"seeds": self.seeds, **train}.items():
             if value < 1:
                 raise RecipeError(f"{name}: expected at least 1, got {value}")
 
@@ -106,7 +106,12 @@ def load(name: str, settings: Sequence[str] = (), **overrides: Any) -> Recipe:
         raise RecipeError(unknown("model or recipe", name, {*names(), *models.names()} - {DEFAULT}))
     path = FOLDER / f"{name if name in names() else DEFAULT}.toml"
     values = tomllib.loads(path.read_text(encoding="utf-8"))
-    values = {"name": name, "model": name, **values, **{key: value for key, value in overrides.items() if value}}
+    values = {
+        "name": name,
+        "model": name,
+        **values,
+        **{key: value for key, value in overrides.items() if value is not None},
+    }
     for setting in settings:
         _set(values, setting)
     entries = values.get("encoders", {})
@@ -133,6 +138,8 @@ def _set(values: dict[str, Any], setting: str) -> None:
         below = table.setdefault(parent, {})
         table[parent] = {"encoder": below} if isinstance(below, str) else below
         table = table[parent]
+        if not isinstance(table, dict):
+            raise RecipeError(f"SET: {setting!r} goes below {parent!r}, which is {table!r}")
     table[last] = _value(text)
 
 

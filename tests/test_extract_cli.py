@@ -227,3 +227,20 @@ def test_the_real_command_imports_no_network_for_toys():
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "40 windows" in done.stdout
+
+
+@pytest.mark.usefixtures("corpus")
+@pytest.mark.parametrize("device", ["nonsense", "cuda:77"])
+def test_a_device_that_is_not_there_is_a_word(device, capsys):
+    """A device that torch does not know, or the machine does not have, is refused before anything is loaded."""
+    code, _, err = run(capsys, "run", "toys", "--encoders", "minilm", "--device", device)
+    assert (code, f"--device {device}: " in err) == (2, True)
+
+
+@pytest.mark.usefixtures("corpus")
+def test_a_share_that_is_no_number_is_refused_before_the_work(monkeypatch, capsys):
+    """MAX_FAILED=5% is answered at once, not after a night."""
+    monkeypatch.setenv("MAX_FAILED", "5%")
+    code, _, err = run(capsys, "run", "toys", "--encoders", "toy_text")
+    assert (code, "invalid float value: '5%'" in err) == (2, True)
+    assert not root().exists()

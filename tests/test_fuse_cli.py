@@ -61,6 +61,8 @@ def test_the_same_command_trains_nothing_again(capsys):
         (["concat", "--corpus", "demo"], "has no entry of 'egemaps' (it has: face_hog, mfcc, minilm)"),
         (["lefsa", *SMALL, "modalities=text"], "audio"),
         (["concat", *SMALL, "encoders.audio=mfc"], "no entry of 'mfc'"),
+        (["concat", *SMALL, "encoders.audio.corpus=meld"], "no entry of 'mfcc' with corpus=meld"),
+        (["lefsa", *SMALL, "config.heads=3"], "a width that its heads share evenly, got 256 and 3"),
     ],
 )
 def test_a_mistake_is_a_message(arguments, message, capsys):

@@ -295,3 +295,9 @@ def test_the_network_is_refused(method):
         getattr(client, method)(("192.0.2.1", 80))
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
         assert not getattr(client, method)(server.getsockname())
+
+
+def test_settings_reach_fuse_whole():
+    """A setting with parentheses, as every grid has, is not taken apart by the shell."""
+    shown = make("-n", "fuse", "SET=encoders.audio.grid=windows(3,2,2) train.lr=1")
+    assert "--set 'encoders.audio.grid=windows(3,2,2)' 'train.lr=1'" in " ".join(shown.split())

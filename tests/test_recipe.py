@@ -55,6 +55,9 @@ def test_settings_change_keys():
         ("protocol=random", r"unknown value 'random'. .*official"),
         ("config.widht=3", r"config\.widht: unknown key 'widht'. Did you mean 'width'"),
         ("train.lr", r"SET: expected key=value"),
+        ("train.lr.x=3", r"SET: 'train\.lr\.x=3' goes below 'lr'"),
+        ("train.patience=0", r"train\.patience: expected at least 1, got 0"),
+        ("encoders.other.grid=clip", r"encoders\.other: expected the name of an encoder"),
         ("=3", r"SET: expected key=value"),
     ],
 )
@@ -62,6 +65,12 @@ def test_a_wrong_setting_names_its_key(setting, message):
     """The message says which key, what was expected, and the nearest name."""
     with pytest.raises(RecipeError, match=message):
         recipe.load("concat", [setting])
+
+
+def test_no_seeds_are_refused_and_not_replaced():
+    """Zero seeds is a mistake, not the recipe's own number."""
+    with pytest.raises(RecipeError, match="seeds: expected at least 1, got 0"):
+        recipe.load("concat", seeds=0)
 
 
 def test_an_unknown_model_names_the_nearest():

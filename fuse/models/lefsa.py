@@ -39,6 +39,10 @@ class Config:
     dropout: float = 0.1
     """In attention, after each sub-layer of a block, and before the multimodal heads."""
 
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width < 1 or self.width % self.heads:
+            raise ValueError(f"lefsa: expected a width that its heads share evenly, got {self.width} and {self.heads}")
+
 
 _RENAMING = (
     (r"^(\w)_(down|up)sampler", r"modalities.\1"),
