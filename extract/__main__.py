@@ -150,6 +150,8 @@ def _work(todo: Plan, device: str | None, max_failed: float) -> int:
     names = {entry.name: entry for entry in todo.entries}
     for name, windows in tally.windows.items():
         print(f"  {name}: {windows} windows, in {names[name].want.folder}")
+        if tally.repeated[name]:
+            print(f"    {tally.repeated[name]} slots had no frame of their own and repeat the one before")
     _tell_failures(names, tally.failures)
     share = len(tally.failed) / max(1, tally.clips)
     if share > max_failed:

@@ -1,7 +1,7 @@
 """What one encoder is given of one clip, and how its outputs become windows again. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,8 @@ class Units:
     """A window's full length, where a shorter span means padding."""
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Side channels that are known before encoding, per group."""
+    repeated: int = 0
+    """Slots of all windows that had no frame of their own and show the one before."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def sound(audio: NDArray[np.float32], spec: Spec, grid: Grid) -> Units:
 def frames(pictures: Pictures, grid: Grid) -> Units:
     """Take each sampled frame once, however many windows share it."""
     parts = spans(pictures.duration_s, grid)
-    windows = [_frame_slots(pictures, part, grid) for part in parts]
+    filled = [slots(pictures.times_s, part, grid.fps or 1) for part in parts]
+    windows = [_full(window.frames, grid) for window in filled]
     used = sorted({frame for window in windows for frame in window})
     place = {frame: i for i, frame in enumerate(used)}
     return Units(
@@ -71,6 +74,7 @@ def frames(pictures: Pictures, grid: Grid) -> Units:
         windows=[tuple(place[frame] for frame in window) for window in windows],
         spans=parts,
         length_s=grid.length_s,
+        repeated=sum(window.repeated for window in filled),
     )
 
 
@@ -89,7 +93,7 @@ def faces(pictures: Pictures, boxes: Windows, spec: Spec, grid: Grid) -> Units:
         groups.append(tuple(range(len(crops), len(crops) + len(found[group]))))
         crops += [crop(image, box, spec.size_px) for box in found[group]]
     counts = {"n_faces": [len(group) for group in groups]}
-    return Units(crops, [1] * len(crops), groups, whole.windows, whole.spans, whole.length_s, counts)
+    return replace(whole, inputs=crops, real=[1] * len(crops), groups=groups, counts=counts)
 
 
 def text(sentence: str) -> Units:
@@ -114,9 +118,8 @@ def assemble(units: Units, outputs: Outputs, spec: Spec) -> Windows:
     )
 
 
-def _frame_slots(pictures: Pictures, part: Span, grid: Grid) -> tuple[int, ...]:
-    """Choose the frames of one window; a short last one repeats its last frame up to full length."""
-    chosen = slots(pictures.times_s, part, grid.fps or 1).frames
+def _full(chosen: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
+    """Repeat the last frame of a short last window up to full length; `valid` says that this is padding."""
     missing = round(grid.length_s * (grid.fps or 1)) - len(chosen)
     return chosen + chosen[-1:] * max(0, missing)
 

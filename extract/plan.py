@@ -1,6 +1,7 @@
-"""What is left to do: the manifest minus the cache. Decides everything and changes nothing.
+"""What is left to do: the manifest minus the cache. Decides everything and changes neither.
 
-The same plan is printed by a dry run and carried out by a real one.
+The same plan is printed by a dry run and carried out by a real one. All it leaves behind are the digests of media files
+in a local side file, so that no run has to hash them twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -14,6 +14,8 @@ class Tally:
     files: int = 0
     media_s: float = 0.0
     windows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    repeated: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Entry to the slots that had no frame of their own."""
     failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
 
     @property

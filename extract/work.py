@@ -67,7 +67,8 @@ class Work:
         self.tally.media_s += decoded.length_s
         for entry in todo:
             with self._failing(entry, clip.id, "decode"):
-                self.units[entry.name][clip.id] = self._cut(entry, clip, decoded)
+                units = self.units[entry.name][clip.id] = self._cut(entry, clip, decoded)
+                self.tally.repeated[entry.name] += units.repeated
             if entry.want.detects:
                 self.encode(entry)  # at once, because this clip's crops are cut by it
         self.held_bytes += sum(image.nbytes for image in decoded.pictures.images) if decoded.pictures else 0

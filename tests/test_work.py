@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -376,3 +377,11 @@ def test_real_talking_faces_reach_the_cache(shared):
         assert faces.steps["n_faces"].tolist() == [1] * 30
         assert sound.stack().shape == (1, 149, 40)
         assert sound.spans_s[0, 1] == pytest.approx(2.98, abs=0.005)
+
+
+def test_slots_without_a_frame_are_counted(roots):
+    """A film of 5 pictures a second, sampled at 10, repeats every second one, and the summary says how many."""
+    film = kit.Film(fps=Fraction(5))
+    kit.write(roots / "slow.mp4", [kit.picture(i) for i in range(10)], film=film)
+    tally = extract(kit.manifest(roots, [kit.clip(video="slow.mp4")]), "toy_frames")
+    assert list(tally.repeated.values()) == [10]
