@@ -1,5 +1,5 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo manifest features fuse check test lock
+.PHONY: help setup demo manifest features status fuse check test bench lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,10 +41,14 @@ demo: setup  ## the whole line on the built-in demo corpus: manifest, features, 
 manifest: setup  ## read a corpus as it lies on the disk: CORPUS= ROOT=
 	@$(RUN) -m manifests $(CORPUS) $(if $(ROOT),--root '$(ROOT)')
 
-features: setup  ## extract what the cache lacks: CORPUS= ROOT= ENCODERS= SPLIT= LIMIT= CLIPS= DRY=1 RETRY=1
+features: setup  ## extract what the cache lacks: CORPUS= ROOT= ENCODERS= PRECISION= WORKERS= CLUSTER= DRY=1 RETRY=1
 	@$(RUN) -m extract run $(CORPUS) $(if $(ROOT),--root '$(ROOT)') $(if $(ENCODERS),--encoders '$(ENCODERS)') \
 	$(if $(SPLIT),--split '$(SPLIT)') $(if $(LIMIT),--limit $(LIMIT)) $(if $(CLIPS),--clips '$(CLIPS)') \
-	$(if $(DRY),--dry) $(if $(RETRY),--retry)
+	$(if $(PRECISION),--precision $(PRECISION)) $(if $(DEVICE),--device $(DEVICE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(CLUSTER),--cluster '$(CLUSTER)') \
+	$(if $(DRY),--dry) $(if $(RETRY),--retry) $(if $(DEEP),--deep)
+
+status: setup  ## how far extraction is, read from the cache alone: CORPUS=
+	@$(RUN) -m extract status $(CORPUS)
 
 fuse: setup  ## train from the cache and report: MODEL= CORPUS= SEEDS= SET="key=value ..." FRESH=1
 	@$(RUN) -m fuse $(MODEL) --corpus $(CORPUS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set $(foreach setting,$(SET),'$(setting)')) \
@@ -55,6 +59,9 @@ check: setup  ## lint, format, types
 
 test: setup  ## the default tests; SLOW=1 runs the slow tier instead
 	@PYTHONWARNINGS=default $(RUN) -m pytest -q -m '$(if $(SLOW),,not )slow'
+
+bench: setup  ## measure speed against the plain way and the floors (docs/benchmarks.md): ONLY=
+	@$(RUN) tests/bench/run.py $(ONLY)
 
 lock: setup  ## resolve pyproject.toml anew into requirements.lock
 	@$(RUN) -m uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header \

@@ -1,24 +1,25 @@
 """`python -m extract`: fill the cache from media; list encoders."""
 
 import argparse
-import contextlib
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import manifests
-from extract import encoders
-from extract.plan import EntryPlan, Plan, plan, wants
+from extract import display, encoders, scale, status
+from extract.forecast import TRIAL_CLIPS, forecast
+from extract.plan import Plan, Want, plan, wants
+from extract.scale import Where
+from extract.slices import Job
+from extract.sources import reachable
 from extract.tally import Tally
-from features import CacheError, Failure
+from features import CacheError
 from manifests import Clip, Manifest, ManifestError, unknown
 
 NO_DOWNLOAD = ("silero", "mfcc", "egemaps", "face_hog", "minilm")
 """What is extracted when no encoder is named: their weights come with the packages."""
-PLAIN_LINE_EVERY_S = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +59,25 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
     run.add_argument("--dry", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--retry", action="store_true", help="try quarantined clips again")
+    run.add_argument("--deep", action="store_true", help="hash every media file again, whatever its size and time say")
     run.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
+    run.add_argument(
+        "--precision",
+        choices=("exact", "fast"),
+        default="exact",
+        help="fast: bfloat16, where an encoder has it [exact]",
+    )
+    run.add_argument(
+        "--weights", default=os.environ.get("WEIGHTS", ""), help="random:0 for a trial without weights [WEIGHTS]"
+    )
+    run.add_argument("--workers", type=_count, default=0, help="processes on this machine, one for each GPU [1]")
+    run.add_argument("--cluster", default="", help="tcp://HOST:PORT of a dask scheduler, or slurm (docs/cluster.md)")
+    run.add_argument(
+        "--time-limit",
+        type=float,
+        default=os.environ.get("TIME_LIMIT") or 30,
+        help="seconds that a step may take per second of media before its clip is given up [TIME_LIMIT, or 30]",
+    )
     run.add_argument(
         "--max-failed",
         type=float,
@@ -66,6 +85,26 @@ def _parser() -> argparse.ArgumentParser:
         help="share of clips that may fail before the exit code says so [MAX_FAILED, or 0.05]",
     )
     run.set_defaults(run=_run)
+    state = commands.add_parser(
+        "status",
+        help="how far runs are, from the cache alone",
+        description="Say how far runs are, from the cache alone.",
+    )
+    state.add_argument("corpus", help="a corpus that is or was extracted, here or on another machine")
+    state.set_defaults(run=_status)
+    trial = commands.add_parser(
+        "check",
+        help="whether neighbours and PRECISION=fast leave an encoder's features alone",
+        description="Measure, with your weights and clips, whether neighbours and bfloat16 leave features alone.",
+    )
+    trial.add_argument("encoder", help="a name, or NAME:GRID")
+    trial.add_argument("--corpus", default="demo", help="whose clips to use [demo]")
+    trial.add_argument("--split", help="only this split")
+    trial.add_argument("--limit", type=_count, default=TRIAL_CLIPS, help="how many clips [%(default)s]")
+    trial.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
+    trial.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
+    trial.add_argument("--weights", default=os.environ.get("WEIGHTS", ""), help="random:0 for a smoke test [WEIGHTS]")
+    trial.set_defaults(run=_check)
     listing = commands.add_parser("encoders", help="list every encoder", description="List every encoder.")
     listing.set_defaults(run=_encoders)
     return parser
@@ -79,17 +118,22 @@ def _count(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     manifest = _manifest(options.corpus, options.root, dry=options.dry)
-    wanted = wants(manifest.corpus, options.encoders.split(","))
-    todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry)
-    print("\n".join(_plan_lines(todo)))
+    wanted = wants(manifest.corpus, options.encoders.split(","), options.precision, options.weights)
+    todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry, deep=options.deep)
+    print("\n".join(display.plan_lines(todo)))
     if options.dry:
+        if todo.slices:
+            _forecast(todo, options)
         return 0
+    _refuse_unlike(todo, options)
+    if any(entry.want.spec.reads != "text" and entry.todo for entry in todo.entries):
+        reachable(manifest.root)
     if not todo.slices:
         failed = any(entry.quarantined for entry in todo.entries)
         why = "what is not in the cache failed before" if failed else "every chosen clip is in the cache"
         print(f"nothing to do: {why}. 0 media files opened.")
         return 0
-    return _work(todo, options.device, options.max_failed)
+    return _work(todo, options)
 
 
 def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
@@ -123,54 +167,45 @@ def _chosen(manifest: Manifest, options: argparse.Namespace) -> Callable[[Clip],
     return lambda clip: clip.id in kept
 
 
-def _plan_lines(todo: Plan) -> Iterator[str]:
-    row = "{:26} {:24} {:>7} {:>8} {:>6} {:>7} {:>7}".format
-    yield row("entry", "grid", "done", "to do", "stale", "failed", "absent")
-    for entry in todo.entries:
-        counts = map(len, (entry.done, entry.todo, entry.stale, entry.quarantined))
-        yield row(entry.name, str(entry.want.grid), *counts, entry.absent)
-    quarantined = len({clip for entry in todo.entries for clip in entry.quarantined})
-    if quarantined:
-        yield f"{quarantined} clips failed before and are left out; RETRY=1 tries them again"
-    yield f"{todo.clips_todo} clips to visit in {len(todo.slices)} parts"
+def _work(todo: Plan, options: argparse.Namespace) -> int:
+    job, where = _job(todo, options), Where(options.workers, options.cluster)
+    began_s = time.monotonic()
+    with display.progress(todo.clips_todo) as show, status.noting(todo) as note:
 
+        def tell(tally: Tally, held: float) -> None:
+            show(tally, held)
+            note(tally)
 
-def _work(todo: Plan, device: str | None, max_failed: float) -> int:
-    from extract.work import run
-
-    # Threads that spin while they wait make everything ten times slower where other programs want the same cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    began = time.monotonic()
-    with _progress(todo.clips_todo) as progress:
-        tally = run(todo, _device(device, todo), progress)
-    wall_s = time.monotonic() - began
-    media = f", {tally.media_s:.0f} s of media" if tally.media_s else ""
-    speed = f"{tally.media_s / wall_s:.1f} media seconds" if tally.media_s else f"{tally.clips / wall_s:.1f} clips"
-    print(f"{tally.clips} clips{media} in {wall_s:.0f} s: {speed} per second; {tally.files} files opened")
-    names = {entry.name: entry for entry in todo.entries}
-    for name, windows in tally.windows.items():
-        print(f"  {name}: {windows} windows, in {names[name].want.folder}")
-        if tally.repeated[name]:
-            print(f"    {tally.repeated[name]} slots had no frame of their own and repeat the one before")
-    _tell_failures(names, tally.failures)
+        tally = scale.run(job, todo.slices, where, tell, print)
+    entries = {entry.name: entry for entry in todo.entries}
+    print("\n".join(display.summary(tally, time.monotonic() - began_s, entries)))
     share = len(tally.failed) / max(1, tally.clips)
-    if share > max_failed:
-        print(f"{share:.1%} of the clips failed, more than {max_failed:.0%} (MAX_FAILED)", file=sys.stderr)
+    if share > options.max_failed:
+        print(f"{share:.1%} of the clips failed, more than {options.max_failed:.0%} (MAX_FAILED)", file=sys.stderr)
         return 1
     return 0
 
 
-def _tell_failures(names: Mapping[str, EntryPlan], failures: Mapping[str, list[Failure]]) -> None:
-    for name, failed in failures.items():
-        reasons = Counter(f"{failure.stage}: {failure.reason}" for failure in failed)
-        print(f"  {name}: {len(failed)} clips failed, recorded in {names[name].want.folder / 'failures.jsonl'}")
-        for reason, count in reasons.most_common(5):
-            print(f"    {count} x {reason}")
+def _forecast(todo: Plan, options: argparse.Namespace) -> None:
+    found = forecast(todo, _job(todo, options), max(1, options.workers))
+    print(
+        f"about {display.lasting(found.wall_s)} and {found.disk_bytes / 1e9:.2f} GB of disk, "
+        f"by a trial on {found.clips} clips here"
+    )
 
 
-def _device(asked: str | None, todo: Plan) -> str:
-    if not any(entry.want.spec.parameters for entry in todo.entries if entry.todo):
+def _job(todo: Plan, options: argparse.Namespace) -> Job:
+    wants = tuple(entry.want for entry in todo.entries if entry.todo)
+    device = _device(options.device, wants, on_cluster=bool(options.cluster))
+    threads = scale.threads(Where(options.workers, options.cluster))
+    return Job(todo.manifest.root.resolve(), wants, device, threads, options.weights, options.time_limit)
+
+
+def _device(asked: str | None, wants: Sequence[Want], *, on_cluster: bool) -> str:
+    if asked is None and not any(want.spec.parameters for want in wants):
         return "cpu"  # no network to load: torch need not be imported either
+    if on_cluster:
+        return asked or "cpu"  # what this machine has says nothing about the workers'
     import torch
 
     if asked is None:
@@ -182,28 +217,42 @@ def _device(asked: str | None, todo: Plan) -> str:
     return asked
 
 
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[Tally], None]]:
-    """Show a live bar on a terminal, and a plain line now and then elsewhere."""
-    if sys.stdout.isatty():
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _check(options: argparse.Namespace) -> int:
+    from extract import trial
 
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-        with Progress(*columns) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda tally: bar.update(task, completed=tally.clips, description=f"{len(tally.failed)} failed")
-        return
-    began = last = time.monotonic()
+    manifest = _manifest(options.corpus, None, dry=False)
+    wanted = wants(manifest.corpus, [options.encoder], "fast", options.weights)
+    chosen = _chosen(manifest, options)
+    clips = [clip.id for clip in manifest.clips if chosen(clip)]
+    verdict = trial.tried(manifest, wanted, clips, _device(options.device, wanted, on_cluster=False), options.weights)
+    print("\n".join(display.verdict_lines(verdict, random=bool(options.weights))))
+    return 0 if verdict.passed or options.weights else 1
 
-    def line(tally: Tally) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PLAIN_LINE_EVERY_S:
-            last = now
-            left_s = (now - began) / tally.clips * (total - tally.clips)
-            print(f"{tally.clips}/{total} clips, {len(tally.failed)} failed, about {left_s:.0f} s left", flush=True)
 
-    yield line
+def _refuse_unlike(todo: Plan, options: argparse.Namespace) -> None:
+    """Let nobody extract in bfloat16 what bfloat16 changes; what was never measured is measured first."""
+    from extract import trial
+
+    for entry in todo.entries:
+        want, device = entry.want, _device(options.device, [entry.want], on_cluster=bool(options.cluster))
+        if want.key.precision != "fast" or not entry.todo or options.weights:
+            continue
+        verdict = trial.known(want, device)
+        if verdict is None:
+            print(f"{want.encoder}: measuring PRECISION=fast on {TRIAL_CLIPS} clips, once")
+            clips = [clip.id for clip in todo.slices[0].clips[:TRIAL_CLIPS]]
+            verdict = trial.tried(todo.manifest, wants(todo.manifest.corpus, [_named(want)], "fast"), clips, device)
+        if not verdict.passed:
+            raise ValueError("\n".join((*display.verdict_lines(verdict), "PRECISION=exact is always right")))
+
+
+def _named(want: Want) -> str:
+    return f"{want.encoder}:{want.grid}"
+
+
+def _status(options: argparse.Namespace) -> int:
+    print("\n".join(status.lines(options.corpus)))
+    return 0
 
 
 def _encoders(_: argparse.Namespace) -> int:

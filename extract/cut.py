@@ -1,30 +1,24 @@
 """What one encoder is given of one clip, and how its outputs become windows again. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extract.encoders import Spec
-from extract.faces import crop
-from extract.media import Pictures
 from extract.window import Span, samples, share, slots, spans
 from features import Grid, Windows
 from features.windows import Array
 
 
 @dataclass(frozen=True)
-class Units:
-    """Inputs of one encoder from one clip. A group of inputs makes one block of steps, a row of groups one window."""
+class Layout:
+    """Where the units of a clip stand. A group of units makes one block of steps, a row of groups one window."""
 
-    inputs: Sequence[Any]
-    real: Sequence[int]
-    """Leading samples of each input that are not padding."""
     groups: Sequence[tuple[int, ...]]
-    """Indices of inputs whose features are averaged: one, or the faces of a frame, perhaps none."""
+    """Indices of units whose features are averaged: one, or the faces of a frame, perhaps none."""
     windows: Sequence[tuple[int, ...]]
     """Indices of the groups that each window holds, in order."""
     spans: Sequence[Span]
@@ -37,82 +31,50 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What an encoder made of the inputs of one clip, one item per input."""
+class Output:
+    """What an encoder made of one unit."""
 
-    values: Sequence[Array]
-    valid: Sequence[int] | None
-    steps: Mapping[str, Sequence[Array]]
+    values: Array
+    """(t, ...) its steps."""
+    valid: int | None = None
+    steps: Mapping[str, Array] = field(default_factory=dict)
 
 
-def sound(audio: NDArray[np.float32], spec: Spec, grid: Grid) -> Units:
-    """Cut sound into windows; the last one is padded with silence to full length."""
+def sound(audio: NDArray[np.float32], spec: Spec, grid: Grid) -> tuple[list[tuple[Array, int]], Layout]:
+    """Cut sound into windows, each with its count of real samples; the last is padded with silence to full length."""
     parts = spans(Fraction(len(audio), spec.rate_hz), grid)
     full = samples((Fraction(0), grid.length_s), spec.rate_hz)[1]
     pieces = [audio[slice(*samples(part, spec.rate_hz))] for part in parts]
-    return Units(
-        inputs=[np.pad(piece, (0, max(0, full - len(piece)))) for piece in pieces],
-        real=[len(piece) for piece in pieces],
-        groups=[(i,) for i in range(len(pieces))],
-        windows=[(i,) for i in range(len(pieces))],
-        spans=parts,
-        length_s=grid.length_s,
-    )
+    each = [(i,) for i in range(len(pieces))]
+    padded = [(np.pad(piece, (0, max(0, full - len(piece)))), len(piece)) for piece in pieces]
+    return padded, Layout(each, each, parts, grid.length_s)
 
 
-def frames(pictures: Pictures, grid: Grid) -> Units:
-    """Take each sampled frame once, however many windows share it."""
-    parts = spans(pictures.duration_s, grid)
-    filled = [slots(pictures.times_s, part, grid.fps or 1) for part in parts]
+def frames(times_s: Sequence[Fraction], duration_s: Fraction, grid: Grid) -> Layout:
+    """Lay sampled frames, each of which is one unit however many windows share it, into windows."""
+    parts = spans(duration_s, grid)
+    filled = [slots(times_s, part, grid.fps or 1) for part in parts]
     windows = [_full(window.frames, grid) for window in filled]
-    used = sorted({frame for window in windows for frame in window})
-    place = {frame: i for i, frame in enumerate(used)}
-    return Units(
-        inputs=[pictures.images[frame] for frame in used],
-        real=[1] * len(used),
-        groups=[(i,) for i in range(len(used))],
-        windows=[tuple(place[frame] for frame in window) for window in windows],
-        spans=parts,
-        length_s=grid.length_s,
-        repeated=sum(window.repeated for window in filled),
-    )
+    groups = [(i,) for i in range(1 + max((frame for window in windows for frame in window), default=-1))]
+    return Layout(groups, windows, parts, grid.length_s, repeated=sum(window.repeated for window in filled))
 
 
-def faces(pictures: Pictures, boxes: Windows, spec: Spec, grid: Grid) -> Units:
-    """Cut the faces of each sampled frame out once; a frame's faces make one group, which may be empty."""
-    whole = frames(pictures, grid)
-    fps = grid.fps or 1
-    found: dict[int, Array] = {}
-    for part, window in zip(whole.spans, whole.windows, strict=True):
-        for k, group in enumerate(window):
-            slot = min(int(part[0] * fps) + k, len(boxes) - 1)
-            found.setdefault(group, boxes.window(slot))
-    crops: list[Array] = []
-    groups = []
-    for group, image in enumerate(whole.inputs):
-        groups.append(tuple(range(len(crops), len(crops) + len(found[group]))))
-        crops += [crop(image, box, spec.size_px) for box in found[group]]
-    counts = {"n_faces": [len(group) for group in groups]}
-    return replace(whole, inputs=crops, real=[1] * len(crops), groups=groups, counts=counts)
-
-
-def text(sentence: str) -> Units:
+def text() -> Layout:
     """Take a sentence as the one unit of its clip; words have no place in time here."""
-    nowhere = (Fraction(0), Fraction(0))
-    return Units([sentence], [1], [(0,)], [(0,)], [nowhere])
+    return Layout([(0,)], [(0,)], [(Fraction(0), Fraction(0))])
 
 
-def assemble(units: Units, outputs: Outputs, spec: Spec) -> Windows:
+def assemble(layout: Layout, outputs: Mapping[int, Output], spec: Spec) -> Windows:
     """Average each group, lay groups into windows, and say how much of each window is real."""
-    blocks = [_block(group, outputs.values, spec) for group in units.groups]
-    channels = {name: _channel(name, units, outputs, blocks) for name in spec.channels}
-    values = [np.concatenate([blocks[group] for group in window]) for window in units.windows]
+    blocks = [_block([outputs[i] for i in group], spec) for group in layout.groups]
+    channels = {name: _channel(name, layout, outputs, blocks) for name in spec.channels}
+    values = [np.concatenate([blocks[group] for group in window]) for window in layout.windows]
     return Windows.join(
         values,
-        [(float(start), float(end)) for start, end in units.spans],
-        [_valid(units, outputs, i, len(window), spec) for i, window in enumerate(values)],
+        [(float(start), float(end)) for start, end in layout.spans],
+        [_valid(layout, outputs, i, len(window), spec) for i, window in enumerate(values)],
         {
-            name: [np.concatenate([channel[group] for group in window]) for window in units.windows]
+            name: [np.concatenate([channel[group] for group in window]) for window in layout.windows]
             for name, channel in channels.items()
         },
     )
@@ -124,21 +86,22 @@ def _full(chosen: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
     return chosen + chosen[-1:] * max(0, missing)
 
 
-def _block(group: tuple[int, ...], values: Sequence[Array], spec: Spec) -> Array:
+def _block(group: Sequence[Output], spec: Spec) -> Array:
     if not group:
         return np.zeros((1, *spec.width), np.float32)
-    return values[group[0]] if len(group) == 1 else np.mean([values[i] for i in group], axis=0)
+    values = [output.values for output in group]
+    return values[0] if len(values) == 1 else np.mean(values, axis=0)
 
 
-def _channel(name: str, units: Units, outputs: Outputs, blocks: Sequence[Array]) -> list[Array]:
-    if name in units.counts:
-        return [np.full(len(block), n, np.uint16) for block, n in zip(blocks, units.counts[name], strict=True)]
-    return [np.asarray(outputs.steps[name][group[0]]) for group in units.groups]
+def _channel(name: str, layout: Layout, outputs: Mapping[int, Output], blocks: Sequence[Array]) -> list[Array]:
+    if name in layout.counts:
+        return [np.full(len(block), n, np.uint16) for block, n in zip(blocks, layout.counts[name], strict=True)]
+    return [np.asarray(outputs[group[0]].steps[name]) for group in layout.groups]
 
 
-def _valid(units: Units, outputs: Outputs, i: int, steps: int, spec: Spec) -> int:
-    if outputs.valid is not None:
-        return outputs.valid[units.groups[units.windows[i][0]][0]]
-    if spec.steps is None:
-        return steps
-    return share(steps, units.spans[i], units.length_s)
+def _valid(layout: Layout, outputs: Mapping[int, Output], i: int, steps: int, spec: Spec) -> int:
+    group = layout.groups[layout.windows[i][0]]
+    said = outputs[group[0]].valid if group else None
+    if said is not None:
+        return said
+    return steps if spec.steps is None else share(steps, layout.spans[i], layout.length_s)

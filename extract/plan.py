@@ -4,39 +4,19 @@ The same plan is printed by a dry run and carried out by a real one. All it leav
 in a local side file, so that no run has to hash them twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from extract import encoders
-from extract.encoders import Spec
+from extract.slices import Share, Slice, expected_s, length_s, slice_up
 from extract.sources import Sources
-from features import CacheError, Grid, Key, Reader, folder_of
+from extract.wanted import Want, wants
+from features import CacheError, Grid, Reader
 from features.failures import recorded
-from manifests import Clip, Manifest, unknown
+from manifests import Clip, Manifest, gc_paused
 
-PART_CLIPS = 64
-PART_MEDIA_S = 300.0
-UNKNOWN_LENGTH_S = 4.0
-"""Taken for a clip whose manifest gives no end: only evens out the parts."""
-
-
-@dataclass(frozen=True)
-class Want:
-    """One entry to be filled: an encoder on a grid, and where its features go."""
-
-    encoder: str
-    spec: Spec
-    grid: Grid
-    key: Key
-    folder: Path
-    boxes: "Want | None" = None
-
-    @property
-    def detects(self) -> bool:
-        """Return whether others may cut crops by what this entry finds."""
-        return self.spec.reads == "frames" and self.spec.steps is None
+__all__ = ["EntryPlan", "Plan", "Share", "Slice", "Want", "plan", "wants"]
 
 
 @dataclass(frozen=True)
@@ -44,29 +24,28 @@ class EntryPlan:
     """What one entry has and lacks, clip by clip."""
 
     want: Want
-    sources: dict[str, str]
+    sources: Mapping[str, str]
     """Digest of what the encoder reads, of every chosen clip that has the modality."""
     done: frozenset[str] = frozenset()
     stale: frozenset[str] = frozenset()
     quarantined: frozenset[str] = frozenset()
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    """Earlier failures of the clips that are retried."""
     absent: int = 0
+    windows: int = 0
+    """To compute, as far as the manifest knows lengths."""
+    unknown: int = 0
+    """Clips to compute whose length the manifest does not know: their windows are not among these."""
 
     @property
     def name(self) -> str:
         """Return the entry's folder name."""
-        return self.want.key.name
+        return self.want.name
 
-    @property
-    def todo(self) -> set[str]:
+    @cached_property
+    def todo(self) -> frozenset[str]:
         """Return the clips to compute, stale ones included."""
-        return set(self.sources) - self.done - self.quarantined
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A fixed slice of the manifest; what it lacks of each entry becomes one part."""
-
-    clips: tuple[Clip, ...]
+        return frozenset(self.sources.keys() - self.done - self.quarantined)
 
 
 @dataclass(frozen=True)
@@ -76,107 +55,107 @@ class Plan:
     manifest: Manifest
     entries: tuple[EntryPlan, ...]
     slices: tuple[Slice, ...] = field(repr=False)
-    """Those with something to do."""
+    """Those with something to do; clips that are retried come last, each alone."""
 
     @property
     def clips_todo(self) -> int:
         """Return how many clips need at least one encoder."""
-        return len(set().union(*(entry.todo for entry in self.entries)))
+        return sum(len(part.clips) for part in self.slices)
+
+    @property
+    def media_s(self) -> float:
+        """Return the seconds of media that are to be read, with a guess where the manifest gives no end."""
+        return sum(part.media_s for part in self.slices)
 
 
-def wants(corpus: str, names: Iterable[str]) -> list[Want]:
-    """Turn `face_hog` or `mfcc:clip` into entries; a detector that one builds on stands before it."""
-    found: dict[str, Want] = {}
-    for name in names:
-        encoder, _, grid = name.strip().partition(":")
-        for want in _with_boxes(corpus, encoder, grid):
-            found[want.key.name] = want
-    return list(found.values())
-
-
+@gc_paused()
 def plan(
     manifest: Manifest,
     wanted: Sequence[Want],
     chosen: Callable[[Clip], bool] = lambda _: True,
     *,
     retry: bool = False,
+    deep: bool = False,
 ) -> Plan:
-    """Compare what is wanted with what the cache has. `retry` takes quarantined clips up again."""
-    sources = Sources(manifest)
+    """Compare what is wanted with what the cache has.
+
+    `retry` takes quarantined clips up again; `deep` hashes every media file, whatever its size and time say.
+    """
     clips = [clip for clip in manifest.clips if chosen(clip)]
-    entries = tuple(_entry(want, clips, sources, retry=retry) for want in wanted)
+    sources = Sources(manifest, deep=deep)
+    digests = {reads: sources.of(clips, reads) for reads in {want.spec.reads for want in wanted}}
     sources.save()
-    todo = set().union(*(entry.todo for entry in entries))
-    slices = (tuple(clip for clip in part if clip.id in todo) for part in slice_up(manifest.clips))
-    return Plan(manifest, entries, tuple(Slice(part) for part in slices if part))
+    entries = tuple(_entry(want, clips, digests[want.spec.reads], retry=retry) for want in wanted)
+    return Plan(manifest, entries, tuple(_slices(manifest.clips, entries)))
 
 
-def slice_up(clips: Sequence[Clip]) -> Iterator[tuple[Clip, ...]]:
-    """Cut a manifest into fixed slices: whole media files together, at most 64 clips or 5 minutes."""
-    part: list[Clip] = []
-    media_s = 0.0
-    for group in _by_media_file(clips):
-        group_s = sum(map(_length_s, group))
-        if part and (len(part) + len(group) > PART_CLIPS or media_s + group_s > PART_MEDIA_S):
-            yield tuple(part)
-            part, media_s = [], 0.0
-        part += group
-        media_s += group_s
-    if part:
-        yield tuple(part)
-
-
-def _by_media_file(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    groups: dict[str, list[Clip]] = {}
+def _slices(clips: Sequence[Clip], entries: Sequence[EntryPlan]) -> Iterator[Slice]:
+    todo = set[str]().union(*(entry.todo for entry in entries))
+    retried = set[str]().union(*(entry.attempts for entry in entries))
+    if todo - retried:
+        for part in slice_up(clips):
+            if here := tuple(clip for clip in part if clip.id in todo and clip.id not in retried):
+                yield _slice(here, entries)
     for clip in clips:
-        track = clip.video or clip.audio
-        groups.setdefault(track.path if track else f"\0{clip.id}", []).append(clip)
-    for group in groups.values():
-        for first in range(0, len(group), PART_CLIPS):
-            yield group[first : first + PART_CLIPS]
+        if clip.id in retried:
+            yield _slice((clip,), entries)
 
 
-def _length_s(clip: Clip) -> float:
-    track = clip.video or clip.audio
-    if track is None:
-        return 0.0
-    return UNKNOWN_LENGTH_S if track.end_s is None else track.end_s - track.start_s
+def _slice(clips: tuple[Clip, ...], entries: Iterable[EntryPlan]) -> Slice:
+    lacking = {entry.name: [clip.id for clip in clips if clip.id in entry.todo] for entry in entries}
+    shares = tuple(_share(entry, lacking[entry.name]) for entry in entries if lacking[entry.name])
+    media_s = sum(expected_s(clip, [s.want.spec.reads for s in shares if clip.id in s.sources]) for clip in clips)
+    return Slice(clips, shares, media_s)
 
 
-def _with_boxes(corpus: str, encoder: str, grid_text: str) -> list[Want]:
-    spec = encoders.spec(encoder)
-    if grid_text and grid_text not in spec.grids:
-        raise ValueError(f"{encoder}: {unknown('grid', grid_text, spec.grids)}")
-    grid = Grid.parse(grid_text or spec.grids[0])
-    boxes = _with_boxes(corpus, spec.boxes, _boxes_grid(grid)) if spec.boxes else []
-    key = spec.key(encoder, grid, tuple(want.key.name for want in boxes))
-    return [*boxes, Want(encoder, spec, grid, key, folder_of(corpus, key), boxes[0] if boxes else None)]
-
-
-def _boxes_grid(grid: Grid) -> str:
-    """Name the grid whose windows are the slots of whoever needs the boxes."""
-    slot_s = Fraction(1, grid.fps or 1)
-    return str(Grid("windows", slot_s, slot_s, Fraction(0), grid.sampling))
-
-
-def _entry(want: Want, clips: Sequence[Clip], sources: Sources, *, retry: bool) -> EntryPlan:
-    digests = {clip.id: sources(clip, want.spec.reads) for clip in clips}
-    reads = {clip: digest for clip, digest in digests.items() if digest is not None}
-    cached = _cached(want)
-    done = frozenset(clip for clip, digest in reads.items() if cached.get(clip) == digest)
-    failed = {} if retry or not want.folder.is_dir() else recorded(want.folder)
-    quarantined = {clip for clip, digest in reads.items() if clip in failed and failed[clip].source == digest}
-    return EntryPlan(
-        want,
-        reads,
-        done,
-        stale=frozenset(clip for clip in reads if clip in cached and clip not in done),
-        quarantined=frozenset(quarantined - done),
-        absent=len(clips) - len(reads),
+def _share(entry: EntryPlan, clips: Sequence[str]) -> Share:
+    return Share(
+        entry.want,
+        {clip: entry.sources[clip] for clip in clips},
+        entry.stale.intersection(clips),
+        {clip: entry.attempts[clip] for clip in clips if clip in entry.attempts},
     )
 
 
-def _cached(want: Want) -> dict[str, str]:
+def windows_in(length_s: float, grid: Grid) -> int:
+    """Return how many windows a grid cuts a length into: `len(window.spans(...))` without a list of them."""
+    if length_s <= 0 or grid.form == "clip" or length_s <= grid.length_s:
+        return int(length_s > 0)
+    full = math.ceil(round((length_s - float(grid.length_s)) / float(grid.step_s), 6))
+    tail_s = round(length_s - full * float(grid.step_s), 6)
+    return full + (tail_s > 0 and tail_s >= float(grid.min_tail_s))
+
+
+def _entry(want: Want, clips: Sequence[Clip], reads: Mapping[str, str], *, retry: bool) -> EntryPlan:
+    cached = _cached(want)
+    done = frozenset(clip for clip, digest in reads.items() if cached.get(clip) == digest)
+    # Of another source, a failure says nothing any more: a mended file is tried again by itself.
+    failed = {
+        clip: failure.attempts
+        for clip, failure in recorded(want.folder).items()
+        if clip not in done and reads.get(clip) == failure.source
+    }
+    entry = EntryPlan(
+        want,
+        reads,
+        done,
+        stale=frozenset(reads.keys() & cached.keys()) - done,
+        quarantined=frozenset() if retry else frozenset(failed),
+        attempts=failed if retry else {},
+        absent=len(clips) - len(reads),
+    )
+    windows = [_windows(want, clip) for clip in clips if clip.id in entry.todo]
+    return replace(entry, windows=sum(count or 0 for count in windows), unknown=windows.count(None))
+
+
+def _windows(want: Want, clip: Clip) -> int | None:
+    if want.spec.reads == "text":
+        return 1
+    seconds = length_s(clip, [want.spec.reads])
+    return None if seconds is None else windows_in(seconds, want.grid)
+
+
+def _cached(want: Want) -> Mapping[str, str]:
     if not (want.folder / "spec.json").is_file():
         return {}
     with Reader(want.folder) as reader:

@@ -84,3 +84,14 @@ def share(steps: int, span: Span, length_s: Fraction) -> int:
 def samples(span: Span, rate_hz: int) -> tuple[int, int]:
     """Return the half-open range of samples of a span."""
     return round(span[0] * rate_hz), round(span[1] * rate_hz)
+
+
+def covered_s(duration_s: Fraction, grid: Grid) -> Fraction:
+    """Return where the last window ends; however the clip goes on, what lies before is in a window."""
+    if grid.form == "clip" or duration_s <= grid.length_s:
+        return duration_s
+    # Windows start every step for as long as the tail is long enough and none before has reached the end.
+    begun = math.ceil(duration_s / grid.step_s) - 1
+    long_enough = math.floor((duration_s - grid.min_tail_s) / grid.step_s)
+    needed = math.ceil((duration_s - grid.length_s) / grid.step_s)
+    return min(min(begun, long_enough, needed) * grid.step_s + grid.length_s, duration_s)

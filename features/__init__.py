@@ -10,7 +10,8 @@ Reading a shared cache needs nothing beyond numpy, h5py and xxhash:
 from features.entries import CacheError, entries, find, folder_of, root
 from features.failures import Failure
 from features.key import Grid, Key
-from features.store import Reader, Writer
+from features.reader import Reader
+from features.store import Writer
 from features.windows import Windows
 
 __all__ = [

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from features.entries import CacheError, corpora, corpus_folder, entries, key_of, root
 from features.failures import Failure, recorded
-from features.store import Part, Reader, discard
+from features.reader import Reader
+from features.store import Part, discard
 
 STALE_TEMPORARY_S = 24 * 3600
 
@@ -63,7 +64,7 @@ def _ls(folders: list[Path], _: argparse.Namespace) -> int:
     print(row("corpus", "entry", "clips", "windows", "MB", "failed", "grid", "licence"))
     for folder in folders:
         with Reader(folder) as reader:
-            windows = sum(len(reader.part(path).window_start) - 1 for path in reader.parts)
+            windows = sum(rows.windows for rows in reader.rows.values())
             licence = reader.part(reader.parts[0]).attribute("licence") if reader.parts else ""
             size_mb = f"{_size(folder) / 1e6:.1f}"
             failed = len(_failed(reader))
@@ -90,8 +91,8 @@ def _verify(folders: list[Path], _: argparse.Namespace) -> int:
         for path in sorted(folder.glob("part-*.h5")):
             checked += 1
             try:
-                with contextlib.closing(Part(path, key)) as part:
-                    part.verify()
+                with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:
+                    part.verify()  # one that a running extraction has just replaced is none any more
             except CacheError as error:
                 damaged += 1
                 print(error)
@@ -102,10 +103,9 @@ def _verify(folders: list[Path], _: argparse.Namespace) -> int:
 def _gc(folders: list[Path], options: argparse.Namespace) -> int:
     freed = 0
     for folder in folders:
-        with Reader(folder) as reader:
-            rows = sum(len(reader.part(path).ids) for path in reader.parts)
+        with Reader(folder, trust=False) as reader:
             kept = set(reader.where.values())
-            duplicates = rows - len(kept)
+            duplicates = sum(len(rows.clips) for rows in reader.rows.values()) - len(kept)
         before = time.time() - STALE_TEMPORARY_S
         old = {path: stat.st_size for path, stat in _files(folder, ".*.tmp").items() if stat.st_mtime < before}
         size = sum(old.values())

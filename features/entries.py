@@ -4,6 +4,7 @@ An entry is a folder named after its encoder and fingerprint; its `spec.json` is
 """
 
 import contextlib
+import errno
 import json
 import os
 import uuid
@@ -13,6 +14,11 @@ from pathlib import Path
 from features.key import FORMAT, Key
 
 SPEC = "spec.json"
+_CURES = {
+    "make room there, or let FEATURES_ROOT name another disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "make that folder writable, or let FEATURES_ROOT name one of your own": (errno.EROFS, errno.EACCES, errno.EPERM),
+    "see whether that disk is still mounted": (errno.ENOENT, errno.ESTALE, errno.EIO, errno.ENODEV),
+}
 
 
 class CacheError(ValueError):
@@ -49,7 +55,8 @@ def create(folder: Path, key: Key) -> None:
         if key_of(folder) != key:
             raise CacheError(f"{spec} describes another entry than {key.name}; move that folder away")
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with beside(spec) as temporary:
         temporary.write_text(json.dumps(key.to_json(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -134,13 +141,25 @@ def _which(keys: Mapping[Path, Mapping[str, str]], said: Mapping[str, str]) -> s
 def beside(target: Path) -> Iterator[Path]:
     """Law 6: write beside, flush file and folder to the disk, then rename. Present means complete."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with writing(target):
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
+            _flush(target.parent)
+        finally:
+            with contextlib.suppress(OSError):  # what went wrong before says more; gc removes what is left
+                temporary.unlink()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of an error of the disk which file it hit and what to do."""
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(target)
-        _flush(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        cure = next((cure for cure, codes in _CURES.items() if error.errno in codes), "look after that disk")
+        raise OSError(error.errno, f"cannot write: {error.strerror or error}; {cure}", str(path)) from error
 
 
 def _flush(path: Path) -> None:

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+
+from features.entries import writing
 
 FILE = "failures.jsonl"
 
@@ -20,18 +22,21 @@ class Failure:
     stage: str
     reason: str
     attempts: int = 1
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the libraries that tried."""
 
 
 def record(folder: Path, failures: Iterable[Failure]) -> None:
     """Append failures; one line each, so that a torn last line costs one record and no other."""
     lines = [json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures]
     if lines:
-        with (folder / FILE).open("a+b") as file:
-            before = "" if _ends_whole(file) else "\n"
-            file.write((before + "".join(lines)).encode())
+        with writing(folder / FILE), (folder / FILE).open("a+b", buffering=0) as file:
+            data = (("" if _ends_whole(file) else "\n") + "".join(lines)).encode()
+            while data:  # at once, unless the disk is full: other runs append to the same file
+                data = data[file.write(data) :]
 
 
-def _ends_whole(file: BinaryIO) -> bool:
+def _ends_whole(file: FileIO) -> bool:
     if file.seek(0, os.SEEK_END) == 0:
         return True
     file.seek(-1, os.SEEK_END)

@@ -1,15 +1,19 @@
 """The cache on disk: one folder per corpus and key, parts that are written once and never appended.
 
-The only module that opens HDF5. A part appears under its name complete or not at all; whatever reads one checks its
+The only module that knows HDF5. A part appears under its name complete or not at all; whatever reads one checks its
 structure first, and `verify` its digest too. docs/format.md describes the layout.
 """
 
 import contextlib
+import errno
 import hashlib
+import io
 import json
+import math
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +21,14 @@ from typing import Any, Self
 import h5py
 import numpy as np
 import xxhash
+from h5py import h5a, h5d, h5f, h5l, h5o, h5p, h5t
 
+from features import index
 from features.entries import CacheError, beside, create, key_of
+from features.index import Rows
 from features.key import FORMAT, Key
 from features.windows import Array, Windows
 
-MAX_OPEN = 128
 STEPS = "steps/"
 TABLES = {
     "windows/start": ("i", 1),
@@ -35,13 +41,22 @@ TABLES = {
 """Every dataset beside the values: kind of number and axes."""
 
 _CURE = "delete it and run the same make features again, which computes only what is missing"
+_ACCESS = h5p.create(h5p.FILE_ACCESS)
+_ACCESS.set_fclose_degree(h5f.CLOSE_STRONG)
+_ACCESS.set_file_locking(use_file_locking=False, ignore_when_disabled=False)
 
 
 class Writer:
-    """Collects the clips of one part and writes them, whole or not at all, when the `with` block ends well."""
+    """Collects the clips of one part and writes them, whole or not at all, when the `with` block ends well.
 
-    def __init__(self, folder: Path, key: Key, provenance: Mapping[str, str], licence: str) -> None:
-        self.folder, self.key, self.provenance, self.licence = folder, key, provenance, licence
+    `begins` makes the entry where there is none. Who has begun it says no, so that an entry whose disk was lost is
+    missed and not begun anew in what is left of its folder.
+    """
+
+    def __init__(
+        self, folder: Path, key: Key, provenance: Mapping[str, str], licence: str, *, begins: bool = True
+    ) -> None:
+        self.folder, self.key, self.provenance, self.licence, self.begins = folder, key, provenance, licence, begins
         self.clips: dict[str, tuple[str, Windows]] = {}
 
     def add(self, clip: str, source: str, windows: Windows) -> None:
@@ -79,9 +94,17 @@ class Writer:
         return self.folder / f"part-{hashlib.sha256(rows.encode()).hexdigest()[:16]}.h5"
 
     def _write(self) -> None:
-        create(self.folder, self.key)
-        arrays = self._arrays()
-        with beside(self.path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+        if self.begins:
+            create(self.folder, self.key)
+        with beside(self.path) as temporary:
+            temporary.write_bytes(self._image())
+        sources, windows = zip(*self.clips.values(), strict=True)
+        index.add(self.path, Rows(tuple(self.clips), sources, sum(map(len, windows))))
+
+    def _image(self) -> memoryview:
+        """Return the bytes of the part. HDF5 makes them in memory: on a disk that fills up it crashes the process."""
+        image, arrays = io.BytesIO(), self._arrays()
+        with h5py.File(image, "w") as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, track_times=False)
             file.attrs["format"] = FORMAT
@@ -95,6 +118,7 @@ class Writer:
                 # Of fixed length: others lie in a heap, where one wrong byte makes HDF5 hang or crash.
                 dtype = h5py.string_dtype("utf-8", len(text.encode()) or 1)
                 file.attrs.create(name, text.encode(), dtype=dtype)
+        return image.getbuffer()
 
     def _arrays(self) -> dict[str, Array]:
         all_windows = [windows for _, windows in self.clips.values()]
@@ -134,167 +158,238 @@ def _whole(path: Path) -> Iterator[None]:
     """Turn whatever HDF5 raises on damaged bytes into one message that names the file."""
     try:
         yield
-    except (CacheError, MemoryError):
+    except (CacheError, FileNotFoundError, MemoryError):
         raise
+    except PermissionError:
+        raise CacheError(f"{path}: may not be read; ask whoever owns it") from None
     except Exception as error:  # noqa: BLE001 - which one it is depends on which byte is wrong
         raise CacheError(f"{path}: cut short or damaged ({error}); {_CURE}") from None
 
 
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5f.FileID]:
+    file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, fapl=_ACCESS)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A plain array in a file: where it begins and what it holds."""
+
+    begin: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    row_bytes: int
+
+
+class _Found:
+    """What lies under the names of an open file. Law 13: go nowhere by a link, neither to other files nor within."""
+
+    def __init__(self, path: Path, file: h5f.FileID) -> None:
+        self.path = path
+        self._objects: dict[str, Any] = {"": h5o.open(file, b"/")}
+
+    def names(self) -> list[str]:
+        """Name every array that a part must have, and its side channels."""
+        channels = self._object(STEPS[:-1]) if STEPS[:-1].encode() in self._object("") else ()
+        return ["frames", *TABLES, *(STEPS + name.decode() for name in channels)]
+
+    def array(self, name: str, size: int) -> _Stored:
+        """Return where an array lies: no objects, nothing from other files, nothing promised that is not stored."""
+        found = self._object(name)
+        if not isinstance(found, h5d.DatasetID) or not _is_plain(found):
+            raise CacheError(f"{self.path}: {name} is not a plain array; {_CURE}")
+        shape, dtype = found.shape, found.get_type().dtype
+        row_bytes = math.prod(shape[1:]) * dtype.itemsize
+        nbytes = shape[0] * row_bytes
+        begin = found.get_offset() if nbytes else 0
+        if found.get_storage_size() != nbytes or begin is None or begin + nbytes > size:
+            raise CacheError(f"{self.path}: {name} promises more than is stored; {_CURE}")
+        return _Stored(begin, shape, dtype, row_bytes)
+
+    def _object(self, name: str) -> Any:
+        if name not in self._objects:
+            above, _, step = name.rpartition("/")
+            group = self._object(above)
+            if step.encode() not in group or group.links.get_info(step.encode()).type != h5l.TYPE_HARD:
+                raise CacheError(f"{self.path}: {name} is missing or a link; {_CURE}")
+            self._objects[name] = h5o.open(group, step.encode())
+        return self._objects[name]
+
+
+def _is_plain(found: h5d.DatasetID) -> bool:
+    """Tell an array whose bytes in the file are those that numpy would have in memory."""
+    layout, kind = found.get_create_plist(), found.get_type()
+    if layout.get_layout() != h5d.CONTIGUOUS or layout.get_external_count() or not found.shape:
+        return False
+    return kind.dtype.kind in "iufbS" and h5t.py_create(kind.dtype, logical=True) == kind
+
+
+def _attribute(file: h5f.FileID, name: str, kind: str) -> Any:
+    found = h5a.open(file, name.encode())
+    if found.dtype.kind != kind or found.shape:
+        raise ValueError(f"its {name} is not what format {FORMAT} says")
+    value = np.empty((), found.dtype)
+    found.read(value)
+    return value[()]
+
+
+def _text(file: h5f.FileID, name: str) -> str:
+    return str(_attribute(file, name, "S").decode())
+
+
+def _runs(rows: Sequence[int]) -> Iterator[range]:
+    """Join numbers that follow each other."""
+    begin = 0
+    for end in range(1, len(rows) + 1):
+        if end == len(rows) or rows[end] != rows[end - 1] + 1:
+            yield range(rows[begin], rows[end - 1] + 1)
+            begin = end
+
+
 class Part:
-    """One open part, its structure checked: plain, contiguous, fully stored datasets that fit each other."""
+    """One part, its structure checked: plain, contiguous, fully stored arrays that fit each other.
+
+    HDF5 is asked once where the arrays lie. From then on their bytes are read from there into arrays of their own, as
+    fast as memory is copied; unlike a mapped file, one that is cut short meanwhile is an error and ends no process.
+    """
 
     def __init__(self, path: Path, key: Key) -> None:
         self.path = path
-        self._followed: dict[str, Any] = {}
-        with _whole(path):
-            self.file = h5py.File(path, "r", locking=False)
+        with _whole(path), _opened(path) as file:
+            self._keep(os.dup(file.get_vfd_handle()))
             try:
-                self._check(key)
+                self._check(file, key)
             except BaseException:
-                self.file.close()
+                self.close()
                 raise
 
-    def _check(self, key: Key) -> None:
-        if self._attribute("format", "i") != FORMAT or Key.from_json(json.loads(self.attribute("key"))) != key:
+    def _check(self, file: h5f.FileID, key: Key) -> None:
+        if _attribute(file, "format", "i") != FORMAT or Key.from_json(json.loads(_text(file, "key"))) != key:
             raise CacheError(f"{self.path}: belongs to another entry than {key.name}; move it away")
-        size = self.path.stat().st_size
-        self.data = {name: self._dataset(name, size) for name in self._names()}
-        kinds = {name: (self.data[name].dtype.kind, self.data[name].ndim) for name in TABLES}
-        if kinds != TABLES or self.data["frames"].dtype != key.dtype:
+        found = _Found(self.path, file)
+        self.stamp = index.stamp(os.fstat(self._handle))
+        self.stored = {name: found.array(name, self.stamp[0]) for name in found.names()}
+        kinds = {name: (self.stored[name].dtype.kind, len(self.stored[name].shape)) for name in TABLES}
+        if kinds != TABLES or self.stored["frames"].dtype != key.dtype:
             raise CacheError(f"{self.path}: its arrays are not of the kinds that format {FORMAT} has; {_CURE}")
-        self.window_start = self.data["windows/start"][()]
-        self.clip_start = self.data["clips/window_start"][()]
-        self.ids = [name.decode() for name in self.data["clips/id"][()]]
-        self.sources = [source.decode() for source in self.data["clips/source"][()]]
-        frames, rows = len(self.data["frames"]), len(self.data["windows/valid"])
+        tables = {name: self._read(name) for name in TABLES}
+        self.window_start, self.clip_start = tables["windows/start"], tables["clips/window_start"]
+        self.spans_s, self.valid = tables["windows/span_s"], tables["windows/valid"]
+        self.ids = [name.decode() for name in tables["clips/id"].tolist()]
+        self.sources = [source.decode() for source in tables["clips/source"].tolist()]
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        frames, rows = self.stored["frames"].shape[0], len(self.valid)
         for name, array, end in (("windows", self.window_start, frames), ("clips", self.clip_start, rows)):
             if array[0] != 0 or array[-1] != end or (np.diff(array) < 0).any():
                 raise CacheError(f"{self.path}: {name} do not rise from 0 to {end}; {_CURE}")
-        self.steps = {n.removeprefix(STEPS): data for n, data in self.data.items() if n.startswith(STEPS)}
-        lengths = (
-            len(self.window_start) - 1,
-            len(self.data["windows/span_s"]),
-            len(self.clip_start) - 1,
-            len(self.ids),
-        )
-        if lengths != (rows, rows, len(self.sources), len(self.sources)) or {*map(len, self.steps.values())} - {frames}:
+        self.steps = [name for name in self.stored if name.startswith(STEPS)]
+        lengths = (len(self.window_start) - 1, len(self.spans_s), len(self.clip_start) - 1, len(self.ids))
+        channels = {self.stored[name].shape[0] for name in self.steps}
+        if lengths != (rows, rows, len(self.sources), len(self.sources)) or channels - {frames}:
             raise CacheError(f"{self.path}: its tables do not fit each other; {_CURE}")
-
-    def _names(self) -> list[str]:
-        # Asking for the link itself follows it nowhere.
-        channels = self._follow(STEPS[:-1]) if self.file.get(STEPS[:-1], getlink=True) else ()
-        return ["frames", *TABLES, *(STEPS + name for name in channels)]
-
-    def _follow(self, name: str) -> Any:
-        """Law 13: go nowhere by a link, neither to other files nor within this one."""
-        if name not in self._followed:
-            above, _, step = name.rpartition("/")
-            group = self._follow(above) if above else self.file
-            if not isinstance(group.get(step, getlink=True), h5py.HardLink):
-                raise CacheError(f"{self.path}: {name} is missing or a link; {_CURE}")
-            self._followed[name] = group[step]
-        return self._followed[name]
-
-    def _dataset(self, name: str, size: int) -> h5py.Dataset:
-        """Law 13: no objects, nothing that lies in other files, nothing promised that is not stored."""
-        found = self._follow(name)
-        plain = isinstance(found, h5py.Dataset) and found.dtype.kind in "iufbS" and found.chunks is None
-        if not plain or found.is_virtual or found.external is not None:
-            raise CacheError(f"{self.path}: {name} is not a plain array; {_CURE}")
-        begin = found.id.get_offset() if found.nbytes else 0
-        if found.id.get_storage_size() != found.nbytes or begin is None or begin + found.nbytes > size:
-            raise CacheError(f"{self.path}: {name} promises more than is stored; {_CURE}")
-        return found
 
     def attribute(self, name: str) -> str:
         """Return one of the texts that say what the part is: `key`, `provenance`, `licence` or `digest`."""
-        with _whole(self.path):
-            return str(self._attribute(name, "S").decode())
+        with _whole(self.path), _opened(self.path) as file:
+            return _text(file, name)
 
-    def _attribute(self, name: str, kind: str) -> Any:
-        found = h5py.h5a.open(self.file.id, name.encode())
-        if found.dtype.kind != kind:
-            raise CacheError(f"{self.path}: {name} is not what format {FORMAT} says; {_CURE}")
-        return self.file.attrs[name]
+    @property
+    def rows(self) -> Rows:
+        """Return which clips the part holds."""
+        return Rows(tuple(self.ids), tuple(self.sources), len(self.valid))
+
+    def holds(self, row: int, clip: str) -> bool:
+        """Return whether a clip stands in a row."""
+        return row < len(self.ids) and self.ids[row] == clip
 
     def read(self, row: int) -> Windows:
         """Return the windows of the clip in a row."""
-        first, last = self.clip_start[row], self.clip_start[row + 1]
-        start = self.window_start[first : last + 1]
-        steps = slice(start[0], start[-1])
+        return self.read_rows([row])[0]
+
+    def read_rows(self, rows: Sequence[int]) -> list[Windows]:
+        """Return the windows of some clips; those that stand one after another are read at once and share arrays."""
+        found: list[Windows] = []
+        for run in _runs(rows):
+            clips = self.clip_start[run.start : run.stop + 1]
+            found += self._windows(*clips[[0, -1]].tolist()).split((clips - clips[0]).tolist())
+        return found
+
+    def whole(self) -> Windows:
+        """Return the windows of all clips as one; `clip_start` says where those of each clip begin."""
+        return self._windows(0, len(self.valid))
+
+    def window(self, row: int, i: int) -> Array:
+        """Return the steps of one window of the clip in a row, and read nothing else."""
+        first, last = self.clip_start[row : row + 2].tolist()
+        i = range(first, last)[i]  # counts from the end below zero, and refuses what is not there
+        begin, end = self.window_start[i : i + 2].tolist()
+        return self._read("frames", begin, end)
+
+    def _windows(self, begin: int, end: int) -> Windows:
+        start = self.window_start[begin : end + 1]
+        first, last = start[[0, -1]].tolist()
         with _whole(self.path):
             return Windows(
-                values=self.data["frames"][steps],
-                start=start - start[0],
-                spans_s=self.data["windows/span_s"][first:last],
-                valid=self.data["windows/valid"][first:last],
-                steps={name: data[steps] for name, data in self.steps.items()},
+                values=self._read("frames", first, last),
+                start=start - first,
+                spans_s=self.spans_s[begin:end].copy(),
+                valid=self.valid[begin:end].copy(),
+                steps={name.removeprefix(STEPS): self._read(name, first, last) for name in self.steps},
             )
 
     def verify(self) -> None:
         """Compare the digest of the data with the one written beside it."""
         with _whole(self.path):
-            if _digest({name: data[()] for name, data in self.data.items()}) != self.attribute("digest"):
+            if _digest({name: self._read(name) for name in self.stored}) != self.attribute("digest"):
                 raise CacheError(f"{self.path}: its data do not match its digest; {_CURE}")
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self.file.close()
+    def _read(self, name: str, first: int = 0, last: int | None = None) -> Array:
+        stored = self.stored[name]
+        rows = (stored.shape[0] if last is None else last) - first
+        array = np.empty((rows, *stored.shape[1:]), stored.dtype)
+        handle, begin, done = self._open(), stored.begin + first * stored.row_bytes, 0
+        while done < array.nbytes:
+            place = array.reshape(-1).view(np.uint8)[done:] if done else array  # one call reads no more than 2 GB
+            try:
+                size = os.preadv(handle, [place.data], begin + done)
+            except OSError as error:
+                raise CacheError(f"{self.path}: {error.strerror}; see whether its disk is still mounted") from None
+            if not size:
+                raise CacheError(f"{self.path}: cut short while it was read; {_CURE}")
+            done += size
+        return array
 
+    def _open(self) -> int:
+        if not self.is_open:
+            self._keep(os.open(self.path, os.O_RDONLY))
+            if index.stamp(os.fstat(self._handle)) != self.stamp:
+                self.close()
+                raise FileNotFoundError(errno.ENOENT, "no longer the file that was checked", str(self.path))
+        return self._handle
 
-class Reader(Mapping[str, Windows]):
-    """All parts of one entry as a mapping from clip id to `Windows`; of duplicates the lowest part name wins."""
+    def _keep(self, handle: int) -> None:
+        self._handle, self._close = handle, weakref.finalize(self, os.close, handle)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.key = key_of(folder)
-        self._open: OrderedDict[Path, Part] = OrderedDict()
-        self._process = os.getpid()
-        self.parts = sorted(folder.glob("part-*.h5"))
-        self.sources: dict[str, str] = {}
-        self.where: dict[str, tuple[Path, int]] = {}
-        for path in self.parts:
-            part = self.part(path)
-            for row, clip in enumerate(part.ids):
-                self.where.setdefault(clip, (path, row))
-                self.sources.setdefault(clip, part.sources[row])
-
-    def __contains__(self, clip: object) -> bool:
-        return clip in self.where
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.where)
-
-    def __len__(self) -> int:
-        return len(self.where)
-
-    def __getitem__(self, clip: str) -> Windows:
-        if clip not in self.where:
-            raise KeyError(f"{self.folder} has no features of {clip!r}")
-        path, row = self.where[clip]
-        return self.part(path).read(row)
-
-    def part(self, path: Path) -> Part:
-        """Return one part, open; the least used one is let go beyond `MAX_OPEN`."""
-        if self._process != os.getpid():  # a handle must not cross a fork: forget, but do not close, the parent's
-            self._open, self._process = OrderedDict(), os.getpid()
-        if path not in self._open:
-            if len(self._open) >= MAX_OPEN:
-                self._open.popitem(last=False)[1].close()
-            self._open[path] = Part(path, self.key)
-        self._open.move_to_end(path)
-        return self._open[path]
+    @property
+    def is_open(self) -> bool:
+        """Return whether the file is open."""
+        return self._close.alive
 
     def close(self) -> None:
-        """Let go of every open part."""
-        while self._process == os.getpid() and self._open:
-            self._open.popitem()[1].close()
+        """Let go of the file; reading opens it again."""
+        self._close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def rows_of(path: Path, key: Key) -> Rows:
+    """Open a part to see what it holds."""
+    with contextlib.closing(Part(path, key)) as part:
+        return part.rows
 
 
 def discard(folder: Path, unwanted: Callable[[Path, int, str, str], bool]) -> int:
@@ -304,19 +399,27 @@ def discard(folder: Path, unwanted: Callable[[Path, int, str, str], bool]) -> in
     """
     key, gone = key_of(folder), 0
     written: set[Path] = set()
-    for path in sorted(folder.glob("part-*.h5")):
-        if path in written:  # made by this call, perhaps over what a killed one had left: all of it is wanted
-            continue
-        with contextlib.closing(Part(path, key)) as part:
-            rows = list(enumerate(zip(part.ids, part.sources, strict=True)))
-            kept = [(row, clip, source) for row, (clip, source) in rows if not unwanted(path, row, clip, source)]
-            if len(kept) == len(rows):
-                continue
-            part.verify()  # damaged values must not be given a digest that fits
-            with Writer(folder, key, json.loads(part.attribute("provenance")), part.attribute("licence")) as writer:
-                for row, clip, source in kept:
-                    writer.add(clip, source, part.read(row))
-        written.add(writer.path)
-        path.unlink()
-        gone += len(rows) - len(kept)
+
+    def kept(path: Path, rows: Rows) -> list[int]:
+        listed = enumerate(zip(rows.clips, rows.sources, strict=True))
+        return [row for row, (clip, source) in listed if not unwanted(path, row, clip, source)]
+
+    for path, rows in index.look(folder, lambda path: rows_of(path, key)).items():
+        # One made by this call, perhaps over what a killed one had left, is wanted as a whole.
+        if path not in written and len(kept(path, rows)) < len(rows.clips):
+            with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:
+                wanted = kept(path, part.rows)  # what counts is what the part itself says
+                if len(wanted) < len(part.ids):
+                    written.add(_rewrite(part, key, wanted))
+                    gone += len(part.ids) - len(wanted)
     return gone
+
+
+def _rewrite(part: Part, key: Key, rows: Sequence[int]) -> Path:
+    part.verify()  # damaged values must not be given a digest that fits
+    provenance, licence = json.loads(part.attribute("provenance")), part.attribute("licence")
+    with Writer(part.path.parent, key, provenance, licence) as writer:
+        for row in rows:
+            writer.add(part.ids[row], part.sources[row], part.read(row))
+    part.path.unlink(missing_ok=True)
+    return writer.path

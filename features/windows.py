@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -69,6 +70,22 @@ class Windows:
             valid=np.asarray(valid, np.int32),
             steps={name: np.concatenate(channel) for name, channel in (steps or {}).items()},
         )
+
+    def split(self, bounds: Sequence[int]) -> list[Self]:
+        """Return the windows from each bound to the next as one of their own: views, and sound because this is."""
+        starts = self.start[list(bounds)].tolist()
+        return [self._part(*windows, *steps) for windows, steps in zip(pairwise(bounds), pairwise(starts), strict=True)]
+
+    def _part(self, begin: int, end: int, first: int, last: int) -> Self:
+        part = object.__new__(type(self))
+        vars(part).update(
+            values=self.values[first:last],
+            start=self.start[begin : end + 1] - first,
+            spans_s=self.spans_s[begin:end],
+            valid=self.valid[begin:end],
+            steps={name: channel[first:last] for name, channel in self.steps.items()},
+        )
+        return part
 
     def stack(self) -> Array:
         """Return (n, t, ...) when all windows have t steps."""

@@ -6,9 +6,9 @@ Every value checks itself at birth, and every complaint names the column.
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from functools import cache, lru_cache
 from typing import Any, Literal, Self, get_args
 
 from manifests.labels import TASKS, Vector, is_number
@@ -20,6 +20,8 @@ FLAGS = frozenset(
     "no_face_region id_collision dup_segment not_in_folds no_transcript label_transcript_mismatch known_bad".split()
 )
 LABEL_KINDS = frozenset(("intended", "majority", "mean rating", "vote series"))
+_CHANNELS, _SIDES = get_args(Channel), get_args(Side)
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Audio:
 
     def __post_init__(self) -> None:
         _check_stream(self)
-        _check_choice("channel", self.channel, get_args(Channel))
+        _check_choice("channel", self.channel, _CHANNELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Video:
 
     def __post_init__(self) -> None:
         _check_stream(self)
-        _check_choice("side", self.side, get_args(Side))
+        _check_choice("side", self.side, _SIDES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ class Clip:
         for task, vector in self.labels.items():
             _check_label(task, vector)
         if self.label_kind is not None:
-            _check_choice("label_kind", self.label_kind, sorted(LABEL_KINDS))
+            _check_choice("label_kind", self.label_kind, LABEL_KINDS)
         for flag in self.flags:
-            _check_choice("flags", flag, sorted(FLAGS))
+            _check_choice("flags", flag, FLAGS)
         _check_texts(self)
 
     def to_row(self) -> dict[str, Any]:
@@ -146,14 +148,21 @@ def _stream(name: str, kind: type[Audio] | type[Video], values: Mapping[str, Any
 def _check_columns(prefix: str, row: object, kind: type) -> None:
     if not isinstance(row, Mapping):
         raise ValueError(f"column '{prefix.rstrip('.')}': expected an object, got {row!r}")
-    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
-    for column in row:
-        if column not in fields:
-            raise ValueError(f"column '{prefix}{column}': {unknown('column', column, fields)}")
-    for name, entry in fields.items():
-        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-        if required and name not in row:
-            raise ValueError(f"column '{prefix}{name}': expected a value, got nothing")
+    known, required = _columns(kind)
+    if not row.keys() <= known:
+        column = next(column for column in row if column not in known)
+        raise ValueError(f"column '{prefix}{column}': {unknown('column', column, known)}")
+    for column in required:
+        if column not in row:
+            raise ValueError(f"column '{prefix}{column}': expected a value, got nothing")
+
+
+@cache
+def _columns(kind: type) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Name all columns, and those that have no default."""
+    fields = dataclasses.fields(kind)
+    bare = (f for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
+    return frozenset(entry.name for entry in fields), tuple(entry.name for entry in bare)
 
 
 def _check_stream(stream: Audio | Video) -> None:
@@ -172,21 +181,21 @@ def _check_stream(stream: Audio | Video) -> None:
 
 def _is_text(value: object) -> bool:
     """Tell text that UTF-8 can hold; half a surrogate pair cannot be written to any file."""
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+    return isinstance(value, str) and (value.isascii() or not _HALF_A_PAIR.search(value))
 
 
 def _check_path(path: object) -> None:
     """Law 13: a manifest from elsewhere must not make us open a file outside the corpus root."""
     if not isinstance(path, str) or not _is_text(path) or not path or "\0" in path:
         raise ValueError(f"column 'path': expected a relative path, got {path!r}")
-    parts = PurePosixPath(path.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or path[1:2] == ":":
+    steps = path.replace("\\", "/").split("/")
+    if not steps[0] or ".." in steps or path[1:2] == ":":
         raise ValueError(f"column 'path': expected a path inside the corpus root, got {path!r}")
 
 
 def _check_name(column: str, value: object) -> None:
     """Ids become file names, HDF5 bytes and CSV cells, so they hold no separator and no control character."""
-    if not isinstance(value, str) or not value.isprintable() or not value.strip(".") or set(value) & set("/\\"):
+    if not isinstance(value, str) or not value.isprintable() or not value.strip(".") or "/" in value or "\\" in value:
         raise ValueError(f"column {column!r}: expected a printable name without slashes, got {value!r}")
     if value != value.strip() or len(value.encode()) > 200:
         raise ValueError(f"column {column!r}: expected at most 200 bytes and no blank at either end, got {value!r}")
@@ -207,9 +216,16 @@ def _check_label(task: str, vector: Vector) -> None:
     if task not in TASKS:
         raise ValueError(f"column 'labels.{task}': {unknown('task', task, TASKS)}")
     try:
-        TASKS[task].check(vector)
+        _check_numbers(task, *vector)
+    except TypeError:
+        raise ValueError(f"column 'labels.{task}': expected finite numbers, got {vector!r}") from None
     except ValueError as error:
         raise ValueError(f"column 'labels.{task}': {error}") from None
+
+
+@lru_cache(maxsize=1024, typed=True)  # many clips, few different labels
+def _check_numbers(task: str, *vector: float) -> None:
+    TASKS[task].check(vector)
 
 
 def _vector(task: str, values: object) -> Vector:
@@ -218,7 +234,6 @@ def _vector(task: str, values: object) -> Vector:
     return tuple(values)
 
 
-def _check_choice(column: str, got: object, valid: Iterable[str]) -> None:
-    choices = list(valid)
-    if got not in choices:
-        raise ValueError(f"column {column!r}: expected one of {', '.join(choices)}, got {got!r}")
+def _check_choice(column: str, got: object, valid: Collection[str]) -> None:
+    if not isinstance(got, str) or got not in valid:
+        raise ValueError(f"column {column!r}: expected one of {', '.join(sorted(valid))}, got {got!r}")

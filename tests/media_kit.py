@@ -11,8 +11,16 @@ from manifests import Audio, Clip, Manifest, Video
 
 BITS = 8
 """A picture carries its number in so many stripes, black or white: it survives every codec."""
-SCALE = {"u8": 127, "s16": 2**15 - 1, "s32": 2**31 - 1, "flt": 1, "fltp": 1}
-DTYPE = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "fltp": np.float32}
+SCALE = {"u8": 127, "s16": 2**15 - 1, "s16p": 2**15 - 1, "s32": 2**31 - 1, "flt": 1, "fltp": 1, "dbl": 1}
+DTYPE = {
+    "u8": np.uint8,
+    "s16": np.int16,
+    "s16p": np.int16,
+    "s32": np.int32,
+    "flt": np.float32,
+    "fltp": np.float32,
+    "dbl": np.float64,
+}
 
 
 @dataclass(frozen=True)
@@ -82,16 +90,38 @@ def write(path, pictures=(), sound=None, film=None, how=None, **options):
 
 def mux_sound(container, stream, sound, how):
     """Encode one run of sound, beginning at `how.from_s`."""
+    container.mux(stream.encode(_frame(sound, how, how.from_s)))
+    container.mux(stream.encode(None))
+
+
+def _frame(sound, how, from_s):
     planes = np.atleast_2d(sound) * SCALE[how.kind] + (128 if how.kind == "u8" else 0)
     samples = planes if how.kind.endswith("p") else planes.T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, DTYPE[how.kind]), how.kind, how.layout)
     frame.sample_rate, frame.time_base, frame.pts = (
         how.rate_hz,
         Fraction(1, how.rate_hz),
-        round(how.from_s * how.rate_hz),
+        round(from_s * how.rate_hz),
     )
-    container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+    return frame
+
+
+def write_in_step(path, pictures, sound, film, how, **options):
+    """Write a film as cameras do: sound and picture advance together, so that each lies near the other in the file."""
+    with av.open(str(path), "w", options=options) as container:
+        video = _add_video(container, pictures, film) if len(pictures) else None
+        audio = container.add_stream(how.codec, rate=how.rate_hz, layout=how.layout)
+        for second in range(-(-len(sound) // how.rate_hz)):
+            first = round(second * (film.fps if video else 1))
+            for i, image in enumerate(pictures[first : round((second + 1) * film.fps)] if video else (), first):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = i, video.codec_context.time_base
+                container.mux(video.encode(frame))
+            container.mux(audio.encode(_frame(sound[second * how.rate_hz : (second + 1) * how.rate_hz], how, second)))
+        for stream in (video, audio):
+            if stream is not None:
+                container.mux(stream.encode(None))
+    return path
 
 
 def _add_video(container, pictures, film):

@@ -147,12 +147,22 @@ def test_wrong_native_label(value):
         ("sentiment", [1.0, 1.0, 0.0], "sum to 1"),
         ("sentiment", "positive", "expected a list"),
         ("sentiment", [math.nan, 0.5, 0.5], "finite"),
+        ("sentiment", [[1.0], 0.0, 0.0], "finite"),
+        ("sentiment", ["1", 0.0, 0.0], "finite"),
     ],
 )
 def test_wrong_label(task, vector, message):
     """A label outside its task's vocabulary is refused by task, with what was expected."""
     with pytest.raises(ValueError, match=rf"column 'labels\.{task}': .*{message}"):
         Clip.from_row({**PLAIN, "labels": {task: vector}})
+
+
+def test_a_label_like_one_that_was_seen_before():
+    """A label is judged by its own values: true is no 1, also where 1 was right a moment ago."""
+    for good in ((1.0, 0.0, 0.0), (1, 0, 0)):
+        assert Clip(**PLAIN, labels={"sentiment": good}).labels["sentiment"] == good
+    with pytest.raises(ValueError, match=r"column 'labels\.sentiment': .*finite"):
+        Clip(**PLAIN, labels={"sentiment": (True, False, False)})
 
 
 @pytest.mark.parametrize(

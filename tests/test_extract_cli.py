@@ -10,7 +10,7 @@ import pytest
 
 import manifests
 from extract import __main__ as cli
-from extract import encoders, work
+from extract import encoders
 from features.entries import root
 
 TOYS = "toy_audio,toy_frames,toy_text"
@@ -188,19 +188,6 @@ def test_a_cache_that_cannot_be_written(capsys, roots):
     assert code == 3
     assert str(roots / "features" / "toys") in err
     assert "What was written before is whole; run the same again." in err
-
-
-@pytest.mark.usefixtures("words")
-def test_a_run_that_is_interrupted(capsys, monkeypatch):
-    """Control-C ends with its usual exit code and says how to go on."""
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(work, "run", interrupted)
-    code, _, err = run(capsys, "run", "toys", "--encoders", "toy_text")
-    assert code == 130
-    assert "the same command goes on from there" in err
 
 
 @pytest.mark.usefixtures("words")

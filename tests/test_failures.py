@@ -43,6 +43,14 @@ def test_a_torn_last_line_costs_one_record(tmp_path):
         assert recorded(tmp_path) == {"a": FIRST, "c": third}
 
 
+def test_versions_are_kept_and_may_be_absent(tmp_path):
+    """A failure says which libraries tried; a line of an earlier day, which does not, is read all the same."""
+    (tmp_path / FILE).write_text('{"clip": "old", "source": "s", "stage": "decode", "reason": "x", "attempts": 3}\n')
+    record(tmp_path, [Failure("new", "s", "decode", "x", 1, {"av": "14.0"})])
+    found = recorded(tmp_path)
+    assert (found["old"].attempts, found["old"].versions, found["new"].versions) == (3, {}, {"av": "14.0"})
+
+
 @pytest.mark.parametrize("line", [b"\xff\xfe\x00", b"\0" * 100, b"7", b"[]", b'{"clip": "b"}', b'"a"', b""])
 def test_a_line_that_is_no_record(tmp_path, line):
     """What a disk left in place of a line is passed over."""

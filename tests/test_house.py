@@ -24,7 +24,7 @@ ALLOWED = {
     "manifests": {"manifests"},
 }
 ROOMS = {
-    "av": ["extract/media.py", "manifests/corpora/_demo_*.py"],
+    "av": ["extract/media*.py", "manifests/corpora/_demo_*.py"],
     "h5py": ["features/store.py"],
     "dask": ["extract/scale.py"],
     "distributed": ["extract/scale.py"],

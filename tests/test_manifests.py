@@ -1,5 +1,6 @@
 """Manifests: they read back exactly, and a bad one is refused with its row and column."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -224,6 +225,21 @@ def test_a_corpus_name_is_no_path(shelf, name):
             ask(name)
     with pytest.raises(ManifestError, match="unknown corpus"):
         write(Manifest(name, shelf, ()))
+
+
+@pytest.mark.parametrize("searching", [True, False])
+def test_reading_leaves_the_search_for_garbage_as_it_was(toy, searching):
+    """Whether a manifest is whole or not, what was on stays on and what was off stays off."""
+    before = gc.isenabled()
+    (gc.enable if searching else gc.disable)()
+    try:
+        read("toy")
+        toy.write_text(toy.read_text("utf-8").replace('"id"', '"idd"'), "utf-8")
+        with pytest.raises(ManifestError):
+            read("toy")
+        assert gc.isenabled() == searching
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 @pytest.mark.usefixtures("shelf")

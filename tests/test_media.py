@@ -1,6 +1,8 @@
 """Real media decoded: every kind of sound, exact cuts, frames by their times, files that are broken or malicious."""
 
 import os
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +13,8 @@ import numpy as np
 import pytest
 from media_kit import Film, Sound
 
-from extract import encoders, media
-from extract.media import Need
+from extract import encoders, media_file
+from extract.media import Files, Need
 
 GRID = ("brbk7n", "id2_vcd_swwp2s", "lbbc2a", "lwbsza")
 ENDINGS = {  # container: what goes into it
@@ -25,8 +27,21 @@ ENDINGS = {  # container: what goes into it
 
 
 def read(root, audio=None, video=None, rates_hz=(16_000,), fps=(10,)):
-    """Decode one clip."""
-    return media.read(kit.clip(audio, video), root, Need(frozenset(rates_hz), frozenset(fps)))
+    """Decode one clip alone."""
+    with Files(root) as files:
+        return read_of(files, audio, video, rates_hz, fps)
+
+
+def read_of(files, audio=None, video=None, rates_hz=(16_000,), fps=(10,)):
+    """Decode one clip; `images` and `shown_s` are what its frames were."""
+    shown = []
+    found = files.read(
+        kit.clip(audio, video),
+        Need(frozenset(rates_hz), frozenset(fps)),
+        lambda image, time_s: shown.append((image, time_s)),
+    )
+    found.images, found.shown_s = [image for image, _ in shown], [time_s for _, time_s in shown]
+    return found
 
 
 def sound_of(root, track, rate_hz=16_000):
@@ -40,7 +55,7 @@ def numbers_of(root, track, fps=25):
     """Decode the numbers of the pictures of a clip, which must be there."""
     found = read(root, video=track, fps=(fps,))
     assert not found.errors
-    return [kit.number_of(image) for image in found.pictures.images]
+    return [kit.number_of(image) for image in found.images]
 
 
 def pitch_hz(sound, rate_hz=16_000):
@@ -142,7 +157,8 @@ def test_a_segment_is_a_cut_of_the_whole(long, ending, start_s, end_s):
     )
     start, end = Fraction(str(start_s)), Fraction(str(end_s or 99))
     kept = [i for i, time_s in enumerate(whole.pictures.times_s) if start <= time_s < end]
-    assert [kit.number_of(whole.pictures.images[i]) for i in kept] == [kit.number_of(i) for i in found.pictures.images]
+    assert [kit.number_of(whole.images[i]) for i in kept] == [kit.number_of(i) for i in found.images]
+    assert found.shown_s == found.pictures.times_s
     assert [whole.pictures.times_s[i] - start for i in kept] == found.pictures.times_s
 
 
@@ -195,11 +211,11 @@ def test_a_hole_in_the_sound(tmp_path, gap_s, reason):
 def test_pictures_come_in_order_and_once_a_slot(tmp_path):
     """At 10 a second of 25, slot k keeps the first picture in [k/10, (k+1)/10); the clip lasts as its pictures do."""
     kit.write(tmp_path / "a.mp4", [kit.picture(i) for i in range(75)], film=Film(b_frames=2))
-    found = read(tmp_path, video="a.mp4", fps=(10,)).pictures
+    found = read(tmp_path, video="a.mp4", fps=(10,))
     firsts = [min(i for i in range(75) if i * 10 // 25 == k) for k in range(30)]
     assert [kit.number_of(image) for image in found.images] == firsts
-    assert found.times_s == [Fraction(i, 25) for i in firsts]
-    assert (found.duration_s, found.decoded) == (3, 75)
+    assert found.pictures.times_s == found.shown_s == [Fraction(i, 25) for i in firsts]
+    assert (found.pictures.duration_s, found.pictures.decoded) == (3, 75)
 
 
 def test_two_samplings_share_one_decode(tmp_path):
@@ -215,7 +231,7 @@ def test_colours(tmp_path):
     """Red, green, blue and white come back in that order of channels."""
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
     kit.write(tmp_path / "a.mp4", [np.full((64, 64, 3), colour, np.uint8) for colour in colours])
-    images = read(tmp_path, video="a.mp4", fps=(25,)).pictures.images
+    images = read(tmp_path, video="a.mp4", fps=(25,)).images
     np.testing.assert_allclose([image.mean(axis=(0, 1)) for image in images], colours, atol=12)
 
 
@@ -223,9 +239,9 @@ def test_variable_frame_rate(tmp_path):
     """Pictures without a rate keep their own times, exactly."""
     times_s = tuple(Fraction(t) for t in ("0", "1/30", "7/10", "71/100", "3/2", "299/100"))
     kit.write(tmp_path / "a.mp4", [kit.picture(i) for i in range(6)], film=Film(times_s=times_s))
-    found = read(tmp_path, video="a.mp4", fps=(10,)).pictures
+    found = read(tmp_path, video="a.mp4", fps=(10,))
     assert [kit.number_of(image) for image in found.images] == [0, 2, 4, 5]
-    assert found.times_s == [times_s[i] for i in (0, 2, 4, 5)]
+    assert found.pictures.times_s == [times_s[i] for i in (0, 2, 4, 5)]
 
 
 @pytest.mark.parametrize("clockwise", [90, 180, 270])
@@ -236,7 +252,7 @@ def test_a_film_on_its_side_comes_upright(tmp_path, clockwise):
     lying = np.ascontiguousarray(np.rot90(upright, clockwise // 90))  # counter-clockwise: the player turns it back
     kit.write(tmp_path / "a.mp4", [lying] * 3)
     kit.lay_on_its_side(tmp_path / "a.mp4", clockwise)
-    image = read(tmp_path, video="a.mp4").pictures.images[0]
+    image = read(tmp_path, video="a.mp4").images[0]
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright)[8:40, 8:24].max() < 12
     assert np.abs(image.astype(int) - upright).mean() < 6
@@ -249,7 +265,7 @@ def test_sides_and_odd_sizes(tmp_path, side, columns):
     """A picture of odd size comes whole, and each side is one half of it."""
     image = np.random.default_rng(0).integers(0, 255, (49, 63, 3), np.uint8)
     kit.write(tmp_path / "a.mkv", [image] * 2, film=Film("ffv1", pixels="bgr0"))
-    found = read(tmp_path, video={"path": "a.mkv", "side": side}).pictures.images[0]
+    found = read(tmp_path, video={"path": "a.mkv", "side": side}).images[0]
     np.testing.assert_array_equal(found, image[:, columns])
 
 
@@ -258,7 +274,7 @@ def test_a_missing_stream_is_named_and_the_other_one_works(tmp_path):
     kit.write(tmp_path / "silent.mp4", [kit.picture(i) for i in range(25)])
     kit.write(tmp_path / "blind.m4a", sound=kit.tone(440, 1))
     silent = read(tmp_path, "silent.mp4", "silent.mp4")
-    assert (silent.errors, len(silent.pictures.images)) == ({"audio": "silent.mp4: has no audio stream"}, 10)
+    assert (silent.errors, len(silent.images)) == ({"audio": "silent.mp4: has no audio stream"}, 10)
     blind = read(tmp_path, "blind.m4a", "blind.m4a")
     assert blind.errors == {"video": "blind.m4a: has no video stream"}
     assert abs(pitch_hz(blind.sound[16_000]) - 440) < 1
@@ -354,7 +370,7 @@ def opened(monkeypatch):
     names = []
     spy = SimpleNamespace(**vars(av))
     spy.open = lambda name, *rest, **more: names.append(name) or av.open(name, *rest, **more)
-    monkeypatch.setattr(media, "av", spy)
+    monkeypatch.setattr(media_file, "av", spy)
     return names
 
 
@@ -369,6 +385,133 @@ def test_a_file_is_opened_once(tmp_path, opened):
     assert [Path(name).name for name in opened] == ["a.mp4", "b.wav", "a.mp4", "a.mp4"]
 
 
+def digest(found):
+    """Return all that a clip gave, without what it cost."""
+    pictures = found.pictures and (found.pictures.times_s, found.pictures.duration_s)
+    sound = {rate_hz: samples.tobytes() for rate_hz, samples in found.sound.items()}
+    return sound, pictures, found.shown_s, [image.tobytes() for image in found.images], found.errors
+
+
+SHARED = {  # a file of many clips: what is in it, and how many files a later clip opens where that is certain
+    "aac.mp4": (Film(gop=100, b_frames=3), Sound("aac", "fltp", 48_000), 0),
+    "mp3.mp4": (Film(gop=100, b_frames=3), Sound("libmp3lame", "fltp", 48_000), 0),
+    "parts.mp4": (Film(gop=100), Sound("aac", "fltp", 48_000), 0),
+    "a.mkv": (Film(gop=100, b_frames=3), Sound("ac3", "fltp", 48_000), 0),
+    "a.webm": (Film("libvpx", gop=100), Sound("libopus", "s16", 48_000), 0),
+    "a.mpg": (Film("mpeg1video", gop=50), Sound("mp2", "s16", 48_000), 0),
+    "a.ts": (Film("mpeg2video", gop=50, b_frames=2), Sound("aac", "fltp", 48_000), None),
+    "a.avi": (Film("mpeg4", gop=100), Sound("pcm_s16le", "s16", 48_000), 0),
+    "a.wav": (None, Sound("pcm_s16le", "s16", 48_000), 0),
+    "a.flac": (None, Sound("flac", "s16", 48_000), 0),
+    "a.mp3": (None, Sound("libmp3lame", "fltp", 48_000), 0),
+    "wavpack.mkv": (None, Sound("wavpack", "s16p", 48_000), 1),
+    "adpcm.wav": (None, Sound("adpcm_ima_wav", "s16p", 48_000), None),
+}
+
+
+@pytest.fixture(scope="module")
+def shared_files(tmp_path_factory):
+    """Write films and recordings of sixteen seconds in which several clips lie."""
+    root = tmp_path_factory.mktemp("shared")
+    for name, (film, how, _) in SHARED.items():
+        options = {"movflags": "frag_keyframe+empty_moov"} if name == "parts.mp4" else {}
+        pictures = [kit.picture(i % 256) for i in range(400)] if film else ()
+        kit.write_in_step(root / name, pictures, kit.noise(16, 48_000) / 2, film, how, **options)
+    return root
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_clip_is_the_same_alone_and_after_others(shared_files, name):
+    """Whatever was read of a file before, a clip gives the same bits; going back opens nothing where it is exact."""
+    film, _, opened = SHARED[name]
+    spans_s = [(0.5, 2.2), (3.3, 5.7), (9.123, 11.321), (5.0, 5.5), (14.2, None), (20.0, 21.0)]
+    tracks = [{"path": name, "start_s": start_s, "end_s": end_s} for start_s, end_s in spans_s]
+    alone = [digest(read(shared_files, track, track if film else None, (16_000, 48_000), (25,))) for track in tracks]
+    assert [bool(clip[-1]) for clip in alone] == [False] * 5 + [True]
+    for seed in range(2):
+        order = list(np.random.default_rng(seed).permutation(len(tracks)))
+        with Files(shared_files) as files:
+            found = {i: read_of(files, tracks[i], tracks[i] if film else None, (16_000, 48_000), (25,)) for i in order}
+        for i, clip in found.items():
+            assert digest(clip) == alone[i]
+            if i in (1, 2, 3, 4) and i != order[0]:
+                assert opened in (None, clip.opened)
+
+
+def test_many_segments_of_one_long_film(tmp_path):
+    """Forty segments of a film of ten minutes open it once and decode what they need, not all that lies before."""
+    film, how = Film(fps=Fraction(10), gop=20, b_frames=2), Sound("aac", "fltp", 16_000)
+    kit.write_in_step(
+        tmp_path / "a.mp4", [kit.picture(i % 256, 32, 32) for i in range(6000)], kit.noise(600, 16_000), film, how
+    )
+    opened = decoded = 0
+    with Files(tmp_path) as files:
+        for start_s in range(5, 605 - 15, 15):
+            track = {"path": "a.mp4", "start_s": start_s + 0.3, "end_s": start_s + 3.3}
+            found = read_of(files, track, track)
+            assert [kit.number_of(image) for image in found.images] == [(10 * start_s + 3 + i) % 256 for i in range(30)]
+            assert len(found.sound[16_000]) == 48_000
+            opened += found.opened
+            decoded += found.pictures.decoded
+    assert opened == 1
+    assert decoded <= 40 * 10 * (3 + 1.5 + 2 + 0.5)  # the segment, the run-up, up to a key frame, a few in flight
+
+
+def test_frames_are_shown_while_they_are_decoded(tmp_path):
+    """Each frame is handed over before the next ones are decoded, so nobody must hold a whole film."""
+    kit.write(tmp_path / "a.mp4", [kit.picture(i) for i in range(100)])
+    alive = []
+
+    def show(image, _):
+        alive[:] = [reference for reference in alive if reference() is not None]
+        alive.append(weakref.ref(image))
+        assert len(alive) <= 3
+
+    with Files(tmp_path) as files:
+        found = files.read(kit.clip(video="a.mp4"), Need(fps=frozenset({25})), show)
+    assert len(found.pictures.times_s) == 100
+
+
+def test_what_fails_in_show_is_not_blamed_on_the_file(tmp_path):
+    """An error of whoever takes the frames comes out as it is, and the next clip of the file is read as ever."""
+    kit.write(tmp_path / "a.mp4", [kit.picture(i) for i in range(25)])
+
+    def refuse(_image, _time_s):
+        raise ValueError("no room")
+
+    with Files(tmp_path) as files:
+        with pytest.raises(ValueError, match="no room"):
+            files.read(kit.clip(video="a.mp4"), Need(fps=frozenset({25})), refuse)
+        assert len(read_of(files, video="a.mp4", fps=(25,)).images) == 25
+
+
+def test_readers_in_threads(long):
+    """Two threads that read the same film, each through its own files, get what one alone gets."""
+    tracks = [{"path": "a.mp4", "start_s": s, "end_s": s + 2.0} for s in (0.0, 7.0, 3.0, 9.0)]
+
+    def clips(_):
+        with Files(long, threads=2) as files:
+            return [digest(read_of(files, track, track)) for track in tracks]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(clips, range(2))
+    assert first == second == [digest(read(long, track, track)) for track in tracks]
+
+
+def test_the_picture_on_a_sleeve_is_no_film(tmp_path):
+    """Music that carries a picture of its sleeve has sound and no video."""
+    kit.write(
+        tmp_path / "a.mp3",
+        [kit.picture(5)],
+        kit.tone(440, 1),
+        Film("mjpeg", pixels="yuvj420p"),
+        Sound("libmp3lame", "fltp"),
+    )
+    found = read(tmp_path, "a.mp3", "a.mp3")
+    assert found.errors == {"video": "a.mp3: has no video stream"}
+    assert abs(pitch_hz(found.sound[16_000]) - 440) < 1
+
+
 @pytest.mark.parametrize("shared", ["grid-talking-faces"], indirect=True)
 @pytest.mark.parametrize("name", GRID)
 def test_real_talking_faces(shared, name):
@@ -376,7 +519,7 @@ def test_real_talking_faces(shared, name):
     found = read(shared, f"{name}.mpg", f"{name}.mpg", rates_hz=(44_100,), fps=(25,))
     assert not found.errors
     assert found.pictures.times_s == [Fraction(i, 25) for i in range(75)]
-    assert {image.shape for image in found.pictures.images} == {(288, 360, 3)}
+    assert {image.shape for image in found.images} == {(288, 360, 3)}
     assert abs(len(found.sound[44_100]) / 44_100 - 2.98) < 0.005
 
 
@@ -386,6 +529,6 @@ def test_real_talking_faces(shared, name):
 )
 def test_one_face_in_every_real_picture(shared, name, fps):
     """MTCNN finds exactly one face in each sampled picture of a person who speaks into the camera."""
-    images = read(shared, video=f"{name}.mpg", fps=(fps,)).pictures.images
+    images = read(shared, video=f"{name}.mpg", fps=(fps,)).images
     found = encoders.module("mtcnn").load("cpu", "exact")(np.stack(images), np.ones(len(images), int))
     assert [len(boxes) for boxes in found.values] == [1] * (3 * fps)

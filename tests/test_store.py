@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import CacheError, Key, Reader, Windows, Writer, store
+from features import CacheError, Key, Reader, Windows, Writer
+from features import reader as reader_module
 from features.__main__ import main
 from features.store import Part, discard
 
@@ -252,7 +253,8 @@ def test_a_flip_in_the_data_is_noticed(fill):
     """Any bit of any dataset that changes is noticed when the part is opened, read or verified."""
     path, generator = fill(a="1", b="2"), random.Random(0)
     with Reader(path.parent) as reader:
-        places = [(data.id.get_offset(), data.nbytes) for data in reader.part(path).data.values()]
+        stored = reader.part(path).stored.values()
+    places = [(data.begin, data.shape[0] * data.row_bytes) for data in stored]
     bytes_ = [at for begin, size in places for at in range(begin, begin + size)]
     assert set(flipped(path, [(at, 1 << generator.randrange(8)) for at in bytes_])) == {"refused"}
 
@@ -432,6 +434,43 @@ def put(file, name, at, value):
     file[name][at] = value
 
 
+def strange(file, name, kind):
+    """Store steps as a kind of number whose bytes are not those that numpy would have in memory."""
+    if name in file:
+        del file[name]
+    space = h5py.h5s.create_simple((4, 3))
+    h5py.h5d.create(
+        file.require_group("steps").id if "/" in name else file.id, name.split("/")[-1].encode(), kind, space
+    )
+    file[name][...] = 1
+
+
+def brain_half():
+    """Return 16 bits with the exponent of a 32-bit float."""
+    kind = h5py.h5t.IEEE_F16LE.copy()
+    kind.set_fields(15, 7, 8, 0, 7)
+    kind.set_ebias(127)
+    return kind
+
+
+def twelve_bits():
+    """Return a whole number that leaves four of its bits unsaid."""
+    kind = h5py.h5t.STD_I16LE.copy()
+    kind.set_precision(12)
+    return kind
+
+
+def compact(file, name):
+    """Store a table where no offset finds it."""
+    data = file[name][()]
+    del file[name]
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.COMPACT)
+    space = h5py.h5s.create_simple(data.shape)
+    h5py.h5d.create(file["windows"].id, name.split("/")[-1].encode(), h5py.h5t.py_create(data.dtype), space, layout)
+    file[name][...] = data
+
+
 HOSTILE = {
     "a link to another file": lambda f: relink(f, "frames", h5py.ExternalLink(outside(f), "frames")),
     "steps in another file": lambda f: relink(f, "steps", h5py.ExternalLink(outside(f), "empty")),
@@ -449,6 +488,9 @@ HOSTILE = {
     "values of another order": lambda f: swap(f, "frames", f["frames"][()].astype(">f2")),
     "a scalar": lambda f: swap(f, "frames", np.float16(1)),
     "no values": lambda f: f.pop("frames"),
+    "halves of another kind": lambda f: strange(f, "frames", brain_half()),
+    "numbers of twelve bits": lambda f: strange(f, "steps/mask", twelve_bits()),
+    "values packed into the header": lambda f: compact(f, "windows/valid"),
     "a table instead of a folder": lambda f: (f.pop("windows"), f.create_dataset("windows", data=[1])),
     "a folder instead of a table": lambda f: (f.pop("clips/id"), f.create_group("clips/id")),
     "starts that are not whole": lambda f: swap(f, "windows/start", [0.0, 2.0, 4.0]),
@@ -486,6 +528,21 @@ def test_a_hostile_part_is_refused(fill, trick):
     assert main(["verify"]) == 1
 
 
+def test_a_part_behind_other_bytes_is_read_right(fill):
+    """A file that HDF5 finds behind a block of somebody else's bytes gives the same values, or none."""
+    path = fill(a="1", b="2")
+    expected = dict(Reader(path.parent))
+    with h5py.File(path) as plain, h5py.File(path.with_name("part-1.h5"), "w", userblock_size=512) as behind:
+        for name in plain:
+            plain.copy(name, behind)
+        for name in plain.attrs:
+            behind.attrs.create(name, plain.attrs[name])
+    path.unlink()
+    with Reader(path.parent) as reader:
+        assert all(same(reader[clip], windows) for clip, windows in expected.items())
+        reader.part(reader.parts[0]).verify()
+
+
 def test_a_part_of_another_entry_is_refused(fill):
     """A part that was copied from another entry is not read under a key that it was not made for."""
     other = fill(dataclasses.replace(TOY, version=2), a="1")
@@ -495,18 +552,128 @@ def test_a_part_of_another_entry_is_refused(fill):
         Reader(path.parent)
 
 
+def test_windows_one_by_one(tmp_path):
+    """A single window is what the clip has at that place, from either end, and what is not there is refused."""
+    windows = windows_of(np.random.default_rng(0), [3, 0, 5, 1], (4,), np.dtype("float16"))
+    with Writer(tmp_path / TOY.name, TOY, {}, "") as writer:
+        writer.add("before", "s", windows)
+        writer.add("a", "s", windows)
+    with Reader(tmp_path / TOY.name) as reader:
+        for i in range(-4, 4):
+            assert reader.window("a", i).tolist() == windows.window(i).tolist()
+        for i in (4, -5):
+            with pytest.raises(IndexError):
+                reader.window("a", i)
+        with pytest.raises(KeyError, match="has no features of 'b'"):
+            reader.window("b", 0)
+
+
+@given(st.lists(st.sampled_from("abcdefgxyz")))
+def test_many_clips_at_once(several, wanted):
+    """Whatever clips are asked for, in whatever order, those that are there come as they would one by one."""
+    with Reader(several) as reader:
+        found = reader.read(wanted)
+        assert found.keys() == set(wanted) & set("abcdefg")
+        assert all(same(windows, reader[clip]) for clip, windows in found.items())
+
+
+def test_a_whole_part_at_once(several):
+    """All windows of a part stand one after another, and the clips' bounds cut them as reading them one by one does."""
+    with Reader(several) as reader:
+        for path in reader.parts:
+            part = reader.part(path)
+            clips = part.whole().split(part.clip_start.tolist())
+            assert all(same(windows, part.read(row)) for row, windows in enumerate(clips))
+            assert len(clips) == len(part.ids)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Write an entry of three parts with clips of several lengths and a side channel."""
+    folder = tmp_path_factory.mktemp("several") / TOY.name
+    generator = np.random.default_rng(0)
+    for clips in ("abcd", "ef", "ga"):
+        with Writer(folder, TOY, {}, "") as writer:
+            for clip in clips:
+                lengths = generator.integers(0, 4, generator.integers(0, 4)).tolist()
+                if lengths:
+                    windows = windows_of(generator, lengths, (3,), np.dtype("float16"), ["mask"])
+                else:
+                    none = {"mask": np.zeros(0, np.uint16)}
+                    windows = Windows(np.zeros((0, 3)), np.zeros(1, int), np.zeros((0, 2)), np.zeros(0, int), none)
+                writer.add(clip, "s", windows)
+    return folder
+
+
+def test_what_was_read_is_the_readers_own(fill):
+    """Whoever changes an array that was read changes nothing that is read later."""
+    path = fill(a="1", b="2")
+    with Reader(path.parent) as reader:
+        before = {clip: [w.values.tolist(), w.spans_s.tolist(), w.valid.tolist()] for clip, w in reader.items()}
+        for windows in (reader["a"], *reader.read("ab").values()):
+            windows.values[...], windows.spans_s[...], windows.valid[...], windows.start[...] = 7, 7, 7, 7
+        reader.window("a", 0)[...] = 7
+        assert {c: [w.values.tolist(), w.spans_s.tolist(), w.valid.tolist()] for c, w in reader.items()} == before
+
+
+def test_a_part_cut_short_while_it_is_open(tmp_path):
+    """What vanishes under an open reader is an error that names the part, not the end of the process."""
+    with Writer(tmp_path / TOY.name, TOY, {}, "") as writer:
+        writer.add("a", "s", Windows.join([np.ones((5000, 3))], [(0, 1)], [0]))
+    with Reader(writer.folder) as reader:
+        assert len(reader["a"].values) == 5000
+        os.truncate(writer.path, 9000)
+        for read in (lambda: reader["a"], lambda: reader.window("a", 0), lambda: reader.read("a")):
+            with pytest.raises(CacheError, match=rf"{writer.path.name}: cut short while it was read"):
+                read()
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_a_clip_that_moves_to_another_part(fill, close):
+    """A reader whose part is rewritten by somebody else, without a row that was stale, finds its clips all the same."""
+    path = fill(a="1", b="old")
+    with Reader(path.parent) as reader:
+        expected = reader["a"]
+        if close:
+            reader.close()
+        assert discard(path.parent, lambda _path, _row, clip, _source: clip == "b") == 1
+        assert same(reader.read(["a"])["a"], expected)
+        assert same(reader["a"], expected)
+        assert same(Reader(path.parent)["a"], expected)
+
+
+def test_a_part_that_is_written_anew(fill):
+    """A reader takes a part that another run wrote once more, under the same name, for what it is."""
+    path = fill(a="1", b="2")
+    with Reader(path.parent) as reader:
+        expected = reader["b"]
+        reader.close()
+        path.unlink()
+        assert fill(a="1", b="2") == path
+        os.utime(path, (1, 1))
+        assert same(reader["b"], expected)
+        assert same(reader.read(["b"])["b"], expected)
+
+
+def open_files():
+    """Count the files that this process holds open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_more_parts_than_handles(fill, monkeypatch):
     """However many parts there are, no more than `MAX_OPEN` are open at once, and all can be read in any order."""
-    monkeypatch.setattr(store, "MAX_OPEN", 3)
+    monkeypatch.setattr(reader_module, "MAX_OPEN", 3)
     paths = [fill(**{f"clip{i}": "1"}) for i in range(8)]
+    before = open_files()
     with Reader(paths[0].parent) as reader:
         expected = {clip: windows.values.tolist() for clip, windows in reader.items()}
         for clip in [*reversed(expected), *expected]:
             assert reader[clip].values.tolist() == expected[clip]
-            assert len(reader._open) <= 3
-    assert not reader._open
+            assert open_files() <= before + 3
+    assert open_files() == before
     assert reader["clip5"].values.tolist() == expected["clip5"]
-    reader.close()
+    del reader
+    assert open_files() == before
 
 
 FORKS = """
@@ -515,23 +682,24 @@ from pathlib import Path
 from features import Reader
 reader = Reader(Path(sys.argv[1]))
 before = {clip: windows.values.tolist() for clip, windows in reader.items()}
-parts = dict(reader._open)
+handles = {path: part._handle for path, part in reader._open.items()}
 children = []
 for _ in range(3):
     child = os.fork()
     if not child:
-        fine = all(reader[clip].values.tolist() == before[clip] for clip in reader)
-        fresh = all(reader._open[path] is not part for path, part in parts.items())
+        last = list(reader)[-1]
+        fine = reader[last].values.tolist() == before[last] and len(reader._open) == 1
+        fine = fine and all(reader[clip].values.tolist() == before[clip] for clip in reader)
         reader.close()
-        os._exit(0 if fine and fresh else 1)
+        os._exit(0 if fine else 1)
     children.append(child)
 assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
 assert all(reader[clip].values.tolist() == before[clip] for clip in reader)
-assert all(reader._open[path] is part for path, part in parts.items())
+assert {path: part._handle for path, part in reader._open.items()} == handles
 """
 
 
 def test_a_forked_child_opens_for_itself(fill):
-    """Children of a process that reads have handles of their own, and the parent's stay as they were."""
+    """Children of a process that reads open the parts for themselves, and the parent's handles stay as they were."""
     paths = [fill(**{f"clip{i}": "1"}) for i in range(3)]
     subprocess.run([sys.executable, "-c", FORKS, paths[0].parent], cwd=HERE, check=True, timeout=60)

@@ -1,5 +1,7 @@
 """Windows: any lengths lie one after another, and what does not fit together is refused at birth."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,23 @@ def test_windows_count_from_the_end(i, same):
     """A negative number counts from the end, as everywhere in Python."""
     windows = Windows(**PLAIN)
     assert np.array_equal(windows.window(i), windows.window(same))
+
+
+@pytest.mark.parametrize("bounds", [[0, 1, 3], [0, 0, 2, 3, 3], [1, 2], [0, 3], [2]])
+def test_windows_of_many_clips_split(bounds):
+    """Between two bounds lie whole windows that are sound on their own."""
+    windows = Windows(**PLAIN)
+    parts = windows.split(bounds)
+    assert len(parts) == len(bounds) - 1
+    for (begin, end), part in zip(pairwise(bounds), parts, strict=True):
+        checked = Windows(part.values, part.start, part.spans_s, part.valid, part.steps)
+        assert len(checked) == end - begin
+        for i in range(end - begin):
+            assert part.window(i).tolist() == windows.window(begin + i).tolist()
+        assert part.spans_s.tolist() == windows.spans_s[begin:end].tolist()
+        assert part.valid.tolist() == windows.valid[begin:end].tolist()
+        first, last = windows.start[begin], windows.start[end]
+        assert part.steps["n_faces"].tolist() == windows.steps["n_faces"][first:last].tolist()
 
 
 @pytest.mark.parametrize("i", [3, -4])

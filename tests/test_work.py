@@ -9,7 +9,6 @@ import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import media_kit as kit
@@ -18,9 +17,12 @@ import pytest
 
 import manifests
 from extract import __main__ as cli
-from extract import media, work
+from extract import ahead, encode
 from extract.encoders import mtcnn, toy_text
 from extract.plan import plan, wants
+from extract.slices import Job
+from extract.tally import Meter, Tally
+from extract.work import Worker
 from features import Reader, folder_of
 from features.entries import root
 from features.failures import recorded
@@ -40,10 +42,10 @@ def corpus(roots):
 @pytest.fixture
 def opened(monkeypatch):
     """Note every file that the decoder opens."""
-    names = []
-    spy = SimpleNamespace(**vars(av))
-    spy.open = lambda name, *rest, **more: names.append(Path(name).name) or av.open(name, *rest, **more)
-    monkeypatch.setattr(media, "av", spy)
+    names, opening = [], av.open
+    monkeypatch.setattr(
+        av, "open", lambda name, *rest, **more: names.append(Path(name).name) or opening(name, *rest, **more)
+    )
     return names
 
 
@@ -56,8 +58,13 @@ def one_thread():
 
 
 def extract(corpus, *names, chosen=lambda _: True, retry=False):
-    """Plan and run; return the tally."""
-    return work.run(plan(corpus, wants("toys", names), chosen, retry=retry), "cpu")
+    """Plan and work in this process; return the tally."""
+    todo = plan(corpus, wants("toys", names), chosen, retry=retry)
+    worker = Worker(Job(todo.manifest.root, tuple(entry.want for entry in todo.entries if entry.todo)))
+    tally = Tally()
+    for part in todo.slices:
+        tally.add(worker.work(part, Meter(time_limit=30)))
+    return tally
 
 
 def reader(encoder):
@@ -283,7 +290,8 @@ def test_pictures_do_not_pile_up(corpus, monkeypatch, roots):
     extract(corpus, *TOYS)
     waited = dict(reader("toy_frames"))
     monkeypatch.setenv("FEATURES_ROOT", str(roots / "hasty"))
-    monkeypatch.setattr(work, "HELD_BYTES", 0)
+    monkeypatch.setattr(encode, "HELD_BYTES", 0)
+    monkeypatch.setattr(ahead, "QUEUE_BYTES", 1)
     extract(corpus, *TOYS)
     assert all(same(reader("toy_frames")[clip], waited[clip]) for clip in waited)
 
@@ -328,7 +336,8 @@ def command(cache, kill_at=None):
 
 def parts(cache):
     """Return the parts and keys of a cache, byte for byte."""
-    return {name: content for name, content in kit.snapshot(cache).items() if not name.endswith(".tmp")}
+    found = kit.snapshot(cache)
+    return {name: content for name, content in found.items() if name.endswith((".h5", "spec.json"))}
 
 
 @pytest.mark.usefixtures("many")

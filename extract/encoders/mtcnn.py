@@ -6,11 +6,12 @@ The weights lie inside facenet-pytorch's wheel. Each window is one sampled frame
 import numpy as np
 
 from extract.encoders import Encode, Encoded, Spec
-from extract.weights import Weights, packaged
+from extract.weights import Weights, located
 from features.windows import Array
 
 WEIGHTS = Weights(
     id="timesler/facenet-pytorch",
+    package="facenet_pytorch",
     files=("data/pnet.pt", "data/rnet.pt", "data/onet.pt"),
     sha256="743721dfef3c9612636462a252c4e3d23c1fab4031274a9692fe3c587dbf1fe5",
 )
@@ -33,7 +34,7 @@ def load(device: str, precision: str) -> Encode:  # half precision moves boxes
     import torch
     from facenet_pytorch import MTCNN
 
-    packaged("facenet_pytorch", WEIGHTS)
+    located(WEIGHTS)
     network = MTCNN(
         min_face_size=SPEC.settings["min_face_px"],
         thresholds=[SPEC.settings[f"threshold_{stage}"] for stage in "pro"],

@@ -3,11 +3,12 @@
 import numpy as np
 
 from extract.encoders import Encode, Encoded, Spec
-from extract.weights import Weights, packaged
+from extract.weights import Weights, located
 from features.windows import Array
 
 WEIGHTS = Weights(
     id="snakers4/silero-vad",
+    package="silero_vad",
     files=("data/silero_vad.jit",),
     sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
 )
@@ -30,7 +31,7 @@ def load(device: str, precision: str) -> Encode:  # a small recurrent network: t
     """Return the detector."""
     import torch
 
-    packaged("silero_vad", WEIGHTS)
+    located(WEIGHTS)
     threads = torch.get_num_threads()
     from silero_vad import get_speech_timestamps, load_silero_vad
 

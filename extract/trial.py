@@ -1,0 +1,82 @@
+"""Whether an encoder may be trusted with the user's own weights and clips, measured before hours rest on it."""
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from extract.check import Unit, Verdict, check
+from extract.encoders import Encode
+from extract.plan import Want, plan
+from extract.slices import Job
+from extract.tally import Meter
+from extract.weights import using
+from extract.work import Worker
+from features.entries import beside
+from features.windows import Array
+from manifests import Manifest
+
+MOST_UNITS = 256
+
+
+def tried(manifest: Manifest, wants: Sequence[Want], clips: Sequence[str], device: str, weights: str = "") -> Verdict:
+    """Check the encoder of the last entry, on what it is given of these clips, and remember the verdict."""
+    want = wants[-1]
+    units = gathered(manifest, wants, clips, device, weights)
+    if not units:
+        raise ValueError(f"these {len(clips)} clips give {want.encoder} nothing to encode; name others: CLIPS=")
+    with using(weights):
+        verdict = check(want.encoder, units, device)
+    place = _place(want, device)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with beside(place) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
+    return verdict
+
+
+def known(want: Want, device: str) -> Verdict | None:
+    """Return an earlier verdict on the same weights, kind of device and version of torch."""
+    try:
+        return Verdict(**json.loads(_place(want, device).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def gathered(
+    manifest: Manifest, wants: Sequence[Want], clips: Sequence[str], device: str, weights: str = ""
+) -> list[Unit]:
+    """Return what the last entry's encoder is given of some clips: it goes the whole way, into a folder thrown away."""
+    units: list[Unit] = []
+
+    def noting(encode: Encode) -> Encode:
+        def noted(batch: Sequence[object] | Array, real: Array) -> object:
+            units.extend(zip(batch, np.asarray(real).tolist(), strict=True))
+            return encode(batch, real)
+
+        return noted  # type: ignore[return-value] # whatever the encoder returns
+
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = [_moved(want, Path(folder)) for want in wants]
+        todo = plan(manifest, elsewhere, lambda clip: clip.id in clips)
+        worker = Worker(Job(manifest.root, tuple(elsewhere), device, weights=weights))
+        name = wants[-1].name
+        worker.encode[name] = noting(worker.encode[name])
+        for part in todo.slices:
+            worker.work(part, Meter(float("inf")))
+    return units[:MOST_UNITS]
+
+
+def _moved(want: Want, folder: Path) -> Want:
+    boxes = _moved(want.boxes, folder) if want.boxes else None
+    return replace(want, folder=folder / want.name, boxes=boxes)
+
+
+def _place(want: Want, device: str) -> Path:
+    runs = Path(os.environ.get("RUNS_ROOT") or ".runs")
+    return runs / "checks" / f"{want.name}-{device.partition(':')[0]}-torch{version('torch')}.json"

@@ -1,0 +1,89 @@
+"""jina_v3 pads, masks and orders sentences right, here at a reduced size; and asks for its files by name."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from extract import weights
+from extract.encoders import jina_v3
+from extract.network import fill, filled
+from extract.weights import WeightsError
+
+SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+SENTENCES = ["I am so happy to see you!", "No.", "", "word " * 100, "Wait \N{EM DASH} what?"]
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Two threads would wait for each other while other tests run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Build the reduced network with random weights."""
+    built = jina_v3.build(SMALL)
+    fill(built, 0)
+    return built
+
+
+@pytest.fixture(scope="module")
+def encode(network):
+    """Load the reduced encoder, with the tokenizer that stands in under random weights."""
+    with weights.using("random:0"):
+        return jina_v3.ready(network, "cpu", "exact")
+
+
+def test_every_sentence_has_48_steps_and_a_mask(encode):
+    """States of all 48 tokens are kept; the mask and `valid` say which are real, end marks included."""
+    found = encode(SENTENCES, np.ones(5))
+    assert np.shape(found.values) == (5, 48, 64)
+    assert found.valid[1:4] == [4, 2, 48]
+    for mask, real in zip(found.steps["token_mask"], found.valid, strict=True):
+        assert mask.tolist() == [1] * real + [0] * (48 - real)
+
+
+def test_padding_is_not_attended_to(encode, network):
+    """The states of a short sentence's real tokens are those that the network gives of them alone."""
+    found = encode(SENTENCES[:1], np.ones(1))
+    with weights.using("random:0"):
+        ids = jina_v3.tokenizer().encode(SENTENCES[0]).ids
+    real = found.valid[0]
+    assert set(ids[real:]) == {jina_v3.PADDING}
+    with torch.no_grad():
+        alone = network(torch.tensor([ids[:real]])).last_hidden_state[0]
+    np.testing.assert_allclose(found.values[0][:real], alone, atol=TOLERANCE)
+
+
+def test_neighbours_and_order_change_nothing(encode):
+    """Alone, together and turned round, each sentence keeps its states."""
+    together = encode(SENTENCES, np.ones(5)).values
+    for sentence, states in zip(SENTENCES, together, strict=True):
+        np.testing.assert_allclose(encode([sentence], np.ones(1)).values[0], states, atol=TOLERANCE)
+    np.testing.assert_allclose(encode(SENTENCES[::-1], np.ones(5)).values[::-1], together, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("prefix", ["", "roberta."])
+def test_a_checkpoint_is_read_with_or_without_a_head(network, tmp_path, prefix):
+    """Names may carry the family's prefix, a pooler or a head; what is left fills the network to the last name."""
+    state = {prefix + name: x for name, x in network.state_dict().items()}
+    extra = {f"{prefix}pooler.dense.bias": torch.zeros(64), "lm_head.bias": torch.zeros(9)}
+    save_file(state | extra, tmp_path / "model.safetensors")
+    fresh = jina_v3.build(SMALL)
+    fresh.load_state_dict(jina_v3.read([tmp_path / "model.safetensors"]), strict=True)
+    assert all(torch.equal(x, network.state_dict()[name]) for name, x in fresh.state_dict().items())
+
+
+def test_missing_files_are_asked_for_by_name(network, tmp_path, monkeypatch):
+    """Without its weights or its tokenizer the message names file, size if known, folder, licence and what to do."""
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
+    folder = tmp_path / "jinaai--jina-embeddings-v3-hf" / jina_v3.REVISION
+    with pytest.raises(WeightsError, match=f"model.safetensors .* at {folder}/.*CC BY-NC 4.0.*WEIGHTS=random:0"):
+        filled(network, jina_v3.WEIGHTS, jina_v3.SPEC.licence, jina_v3.read)
+    with pytest.raises(WeightsError, match=r"expected tokenizer.json .*, 17 MB, at .*CC BY-NC 4.0"):
+        jina_v3.tokenizer()

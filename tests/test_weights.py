@@ -1,0 +1,148 @@
+"""Weights: pinned ones are verified before they are read, random ones are the same everywhere, and keys say which."""
+
+import hashlib
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from extract import encoders, weights
+from extract.network import fill
+from extract.weights import Weights, WeightsError, located
+from features import Grid
+
+CLIP = Grid.parse("clip")
+EXPECTED = {
+    "linear.weight": [-0.13296915590763092, 0.016372505575418472, -0.13012757897377014],
+    "convolution.weight": [0.2682291865348816, -0.11297607421875, 0.2090250700712204],
+    "norm.running_var": [1.0841710567474365, 1.1084752082824707, 1.1704670190811157],
+}
+
+
+@pytest.fixture
+def pinned(tmp_path, monkeypatch):
+    """Put two files where WEIGHTS_ROOT says, and return their pin."""
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
+    pin = Weights(
+        "lab/net", ("one.bin", "two.bin"), hashlib.sha256(b"ot").hexdigest(), revision="abc", sizes=(9_000_000,)
+    )
+    pin.folder.mkdir(parents=True)
+    for name in pin.files:
+        (pin.folder / name).write_bytes(name[:1].encode())
+    return pin
+
+
+def test_files_lie_by_id_and_revision(pinned, tmp_path):
+    """The folder is `<id with -- for />/<revision>`; it may be read-only."""
+    pinned.folder.chmod(0o500)
+    assert located(pinned) == [tmp_path / "lab--net" / "abc" / name for name in ("one.bin", "two.bin")]
+
+
+def test_a_home_of_its_own(monkeypatch):
+    """Without WEIGHTS_ROOT, or where it is empty, weights lie in the user's cache."""
+    for value in (None, ""):
+        monkeypatch.setenv("WEIGHTS_ROOT", value or "")
+        if value is None:
+            monkeypatch.delenv("WEIGHTS_ROOT")
+        assert weights.root().parts[-3:] == (".cache", "affectline", "weights")
+        assert weights.root().is_absolute()
+
+
+def test_other_bytes_are_refused(pinned):
+    """One byte is another: the message says what was expected, what was got and what to do."""
+    (pinned.folder / "two.bin").write_bytes(b"T")
+    got = hashlib.sha256(b"oT").hexdigest()
+    with pytest.raises(
+        WeightsError, match=f"expected sha256 {pinned.sha256}, got {got}; fetch revision abc of it again"
+    ):
+        located(pinned)
+
+
+@pytest.mark.parametrize(("name", "size"), [("one.bin", ", 9 MB"), ("two.bin", "")])
+def test_a_missing_file_is_asked_for(pinned, name, size):
+    """The message names the file, its size where known, the folder, the licence, and the way to try without."""
+    (pinned.folder / name).unlink()
+    with pytest.raises(WeightsError) as caught:
+        located(pinned, "CC BY 4.0")
+    assert str(caught.value) == (
+        f"expected {name} of lab/net, revision abc{size}, at {pinned.folder / name}; its licence is CC BY 4.0; "
+        "fetch it and put it there, or say WEIGHTS_ROOT=<where it lies>, or WEIGHTS=random:0 to try without"
+    )
+
+
+def test_random_weights_are_chosen_for_a_while():
+    """`using` holds within its block, blocks lie in each other, and nothing else is random."""
+    assert weights.random_seed() is None
+    with weights.using("random:7"):
+        assert weights.random_seed() == 7
+        with weights.using(""):
+            assert weights.random_seed() is None
+        with pytest.raises(WeightsError), weights.using("anything"):
+            pass
+        assert weights.random_seed() == 7
+    assert weights.random_seed() is None
+
+
+@pytest.mark.parametrize("chosen", ["random", "random:", "random:x", "random:-1", "seed:0", " random:0"])
+def test_what_is_neither_random_nor_nothing_is_refused(chosen):
+    """The message says what would be understood."""
+    with pytest.raises(WeightsError, match="expected WEIGHTS=random:<whole number> or nothing, got"):
+        weights.seed_of(chosen)
+
+
+def test_keys_say_which_weights_and_precision():
+    """Random weights and fast stand in the key of whoever can have them, and change nothing for the others."""
+
+    def key(name, **chosen):
+        return encoders.spec(name).key(name, CLIP, **chosen)
+
+    jina, minilm, mfcc = (encoders.spec(name) for name in ("jina_v3", "minilm", "mfcc"))
+    assert (jina.fast, mfcc.fast) == (True, False)
+    assert key("jina_v3").weights == jina.weights.sha256
+    assert key("jina_v3", weights="random:0").weights == "random:0"
+    assert key("minilm", weights="random:0").weights == minilm.weights.sha256
+    assert key("mfcc", weights="random:0", precision="fast") == key("mfcc")
+    assert key("jina_v3", precision="fast").precision == "fast"
+    names = {
+        key("jina_v3", weights=w, precision=p).name for w in ("", "random:0", "random:1") for p in ("exact", "fast")
+    }
+    assert len(names) == 6
+
+
+class Net(nn.Module):
+    """A network with a tensor of each kind."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.convolution = nn.Linear(40, 30), nn.Conv2d(3, 50, 3)
+        self.norm, self.table = nn.BatchNorm2d(50), nn.Embedding(5, 20)
+
+
+def test_random_weights_are_the_same_on_every_machine():
+    """Values follow from seed and name through whole numbers alone; these were written down on one machine."""
+    net = Net()
+    fill(net, 0)
+    assert net.linear.weight[0, :3].tolist() == pytest.approx(EXPECTED["linear.weight"], abs=1e-9)
+    assert net.convolution.weight[0, 0, 0].tolist() == pytest.approx(EXPECTED["convolution.weight"], abs=1e-9)
+    assert net.norm.running_var[:3].tolist() == pytest.approx(EXPECTED["norm.running_var"], abs=1e-7)
+
+
+def test_random_weights_are_lively_and_sane():
+    """Each tensor varies within its bounds, another seed or name gives another, and what is counted stays a number."""
+    net, again, other = Net(), Net(), Net()
+    for seed, one in ((0, net), (0, again), (1, other)):
+        fill(one, seed)
+    state = net.state_dict()
+    for name, tensor in state.items():
+        assert torch.equal(tensor, again.state_dict()[name])
+        if tensor.is_floating_point():
+            assert not torch.equal(tensor, other.state_dict()[name])
+            assert tensor.isfinite().all()
+            assert tensor.std() > 0.005
+    assert state["norm.num_batches_tracked"] == 0
+    for name, fan_in, gain in (("linear.weight", 40, 0.5), ("convolution.weight", 27, 1), ("table.weight", 20, 0.5)):
+        assert state[name].std().item() == pytest.approx(gain / math.sqrt(fan_in), rel=0.1)
+        assert abs(state[name].mean().item()) < 0.2 * gain / math.sqrt(fan_in)
+    assert 0.8 < state["norm.running_var"].min() < state["norm.running_var"].max() < 1.2
+    assert state["linear.bias"].abs().max() < 0.04
