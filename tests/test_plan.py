@@ -374,11 +374,12 @@ def test_a_side_file_that_cannot_be_written_stops_no_plan(large, tmp_path, monke
     assert len(entry_of(large, "toy_frames").sources) == 2000
 
 
-def test_the_note_of_digests_is_only_a_note(corpus, roots):
+@pytest.mark.parametrize("torn", ['{"a.mp4": [1, 2', "", "[]", "7", '{"a.mp4": 7, "b.mp4": [1]}', "[" * 100_000])
+def test_the_note_of_digests_is_only_a_note(corpus, roots, torn):
     """Lost or torn, the side file with the digests of media costs hashing and nothing else."""
     extracted(corpus)
     (note,) = (roots / "runs" / "media").glob("toys-*.json")
-    note.write_text('{"a.mp4": [1, 2')
+    note.write_text(torn)
     assert not todo(plan(corpus, wants("toys", TOYS)))
 
 
