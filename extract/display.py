@@ -22,7 +22,7 @@ def plan_lines(todo: Plan) -> Iterator[str]:
     yield row("entry", "grid", "done", "to do", "stale", "failed", "absent", "windows")
     for entry in todo.entries:
         counts = map(len, (entry.done, entry.todo, entry.stale, entry.quarantined))
-        windows = getattr(entry, "windows", None) or "?"
+        windows = f"{entry.windows}+?" if entry.unknown else entry.windows
         yield row(entry.name, str(entry.want.grid), *counts, entry.absent, windows)
     quarantined = len({clip for entry in todo.entries for clip in entry.quarantined})
     if quarantined:

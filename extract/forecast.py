@@ -9,6 +9,7 @@ from pathlib import Path
 from extract.guard import Guard
 from extract.plan import Plan
 from extract.slices import Job, Slice
+from extract.wanted import Want
 
 TRIAL_CLIPS = 4
 """So many clips say how fast a run will be, and whether `fast` is close enough."""
@@ -28,8 +29,8 @@ def forecast(todo: Plan, job: Job, workers: int = 1) -> Forecast:
     """Run the first clips into a folder that is thrown away, and scale up by the length of the media."""
     part = todo.slices[0]
     trial = part.only(clip.id for clip in part.clips[:TRIAL_CLIPS])
-    with tempfile.TemporaryDirectory() as folder, closing(Guard(job)) as guard:
-        trial = _elsewhere(trial, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, closing(Guard(_job(job, Path(folder)))) as guard:
+        trial = _slice(trial, Path(folder))
         guard.work(trial.only([trial.clips[0].id]))  # the first call of a network is slow
         began_s = time.perf_counter()
         tally = guard.work(trial)
@@ -39,7 +40,14 @@ def forecast(todo: Plan, job: Job, workers: int = 1) -> Forecast:
     return Forecast(len(trial.clips), wall_s / share / workers, disk_bytes / share)
 
 
-def _elsewhere(part: Slice, folder: Path) -> Slice:
-    """Return a slice whose parts are written to another folder; stored boxes are still read where they are."""
-    shares = (replace(share, want=replace(share.want, folder=folder / share.want.name)) for share in part.shares)
-    return replace(part, shares=tuple(shares))
+def _job(job: Job, folder: Path) -> Job:
+    return replace(job, wants=tuple(_elsewhere(want, folder) for want in job.wants))
+
+
+def _slice(part: Slice, folder: Path) -> Slice:
+    return replace(part, shares=tuple(replace(share, want=_elsewhere(share.want, folder)) for share in part.shares))
+
+
+def _elsewhere(want: Want, folder: Path) -> Want:
+    """Return an entry that is written to another folder; stored boxes are still read where they are."""
+    return replace(want, folder=folder / want.name)

@@ -18,7 +18,6 @@ from pathlib import Path
 from extract.slices import Job, Share, Slice
 from extract.tally import Progress, Step, Tally
 from features import Failure
-from features.entries import create
 from features.failures import record
 
 ATTEMPTS = 3
@@ -181,7 +180,6 @@ def _quarantine(part: Slice, clip: str, ended: Death, deaths: int) -> Tally:
         if clip in share.sources and _concerned(share, ended.stage):
             attempts = share.attempts.get(clip, 0) + deaths
             failure = Failure(clip, share.sources[clip], ended.stage, reason, attempts)
-            create(share.want.folder, share.want.key)
             record(share.want.folder, [failure])
             tally.failures[share.want.name].append(failure)
     return tally

@@ -23,7 +23,6 @@ from extract.tally import Meter
 from extract.wanted import Want
 from extract.window import covered_s, slot_of
 from features import Failure, Reader, Windows, Writer
-from features.entries import create
 from features.failures import record
 from features.store import discard
 from features.windows import Array
@@ -124,10 +123,9 @@ class Line:
     def write(self, clips: Iterable[str], provenance: Mapping[str, str]) -> None:
         """Write what was gained as one part, and what could not be gained as failures."""
         want, sources, tally = self.want, self.share.sources, self.meter.tally
-        create(want.folder, want.key)
         with (
             self.meter.step("write", ()),
-            Writer(want.folder, want.key, provenance, want.spec.licence) as writer,
+            Writer(want.folder, want.key, provenance, want.spec.licence, begins=False) as writer,
         ):
             for clip in clips:
                 if clip in self.layouts and clip not in self.failed:
@@ -162,7 +160,7 @@ class Line:
         """Encode the frames that are sure to lie in a window; those of a tail that is too short never are."""
         held, layout = self._held[clip], self.layouts.get(clip)
         sure_s = covered_s(held[-1].time_s, self.want.grid) if held else Fraction(0)
-        while held and (held[0].index < len(layout.groups) if layout else held[0].time_s < sure_s):
+        while held and self.lacks(clip) and (held[0].index < len(layout.groups) if layout else held[0].time_s < sure_s):
             self._encode(clip, held.popleft())
         if layout:
             held.clear()

@@ -1,7 +1,7 @@
 """What is left to do: the manifest minus the cache. Decides everything and changes neither.
 
-The same plan is printed by a dry run and carried out by a real one. All it leaves behind are the digests of media files
-in a local side file, so that no run has to hash them twice.
+The same plan is printed by a dry run and carried out by a real one. All it leaves behind are notes that spare the next
+one work: the digests of media files, and the index of an entry that has none.
 """
 
 import math
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from extract.encoders import Reads
 from extract.slices import Share, Slice, expected_s, length_s, slice_up
 from extract.sources import Sources
 from extract.wanted import Want, wants
@@ -83,10 +84,15 @@ def plan(
     """
     clips = [clip for clip in manifest.clips if chosen(clip)]
     sources = Sources(manifest, deep=deep)
-    digests = {reads: sources.of(clips, reads) for reads in {want.spec.reads for want in wanted}}
+    digests = {reads: sources.of(clips, reads) for reads in {_source(want) for want in wanted}}
     sources.save()
-    entries = tuple(_entry(want, clips, digests[want.spec.reads], retry=retry) for want in wanted)
+    entries = tuple(_entry(want, clips, digests[_source(want)], retry=retry) for want in wanted)
     return Plan(manifest, entries, tuple(_slices(manifest.clips, entries)))
+
+
+def _source(want: Want) -> Reads:
+    """Faces are cut from frames: what reads either has one digest, made once."""
+    return "frames" if want.spec.reads == "faces" else want.spec.reads
 
 
 def _slices(clips: Sequence[Clip], entries: Sequence[EntryPlan]) -> Iterator[Slice]:
@@ -144,6 +150,8 @@ def _entry(want: Want, clips: Sequence[Clip], reads: Mapping[str, str], *, retry
         attempts=failed if retry else {},
         absent=len(clips) - len(reads),
     )
+    if not entry.todo:
+        return entry
     windows = [_windows(want, clip) for clip in clips if clip.id in entry.todo]
     return replace(entry, windows=sum(count or 0 for count in windows), unknown=windows.count(None))
 

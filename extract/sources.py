@@ -63,9 +63,17 @@ class Sources:
             self._changed = False
 
     def _where(self, found: Audio | Video) -> dict[str, str | float | None]:
-        times = {"start_s": found.start_s, "end_s": found.end_s, "offset_s": found.offset_s}
-        part = {"channel": found.channel} if isinstance(found, Audio) else {"side": found.side}
-        return {**times, **part, "path": self._content[found.path]}
+        where: dict[str, str | float | None] = {
+            "path": self._content[found.path],
+            "start_s": found.start_s,
+            "end_s": found.end_s,
+            "offset_s": found.offset_s,
+        }
+        if isinstance(found, Audio):
+            where["channel"] = found.channel
+        else:
+            where["side"] = found.side
+        return where
 
     def _look_at(self, paths: Collection[str]) -> None:
         with ThreadPoolExecutor(THREADS) as pool:
@@ -119,9 +127,9 @@ def _some(paths: Collection[str]) -> Iterator[list[str]]:
 def _load(file: Path) -> dict[str, Stamp]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {path: entry for path, entry in known.items() if isinstance(entry, list) and len(entry) == 3}
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}  # a side file: without it files are hashed again, nothing more
-    return {path: entry for path, entry in known.items() if isinstance(entry, list) and len(entry) == 3}
 
 
 def reachable(root: Path) -> None:

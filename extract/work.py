@@ -18,12 +18,13 @@ from extract.media import Need
 from extract.slices import Job, Slice
 from extract.sources import reachable
 from extract.tally import Meter, Tally
+from features.entries import create
 from manifests import Audio, Clip, Video
 
 # Whose version can change a number.
 LIBRARIES = frozenset(
-    "av facenet-pytorch librosa numpy opensmile pillow scikit-image scipy silero-vad soxr torch transformers "
-    "ultralytics".split()
+    "av facenet-pytorch librosa numpy opencv-python-headless opensmile pillow safetensors scikit-image scipy "
+    "silero-vad soxr tokenizers torch torchvision transformers ultralytics".split()
 )
 BYTES_PER_S = 16_000
 """Media of unknown length are taken to be no denser than this when a time limit is set; films are far denser."""
@@ -39,6 +40,8 @@ class Worker:
             self.encode = {
                 want.name: encoders.module(want.encoder).load(job.device, want.key.precision) for want in job.wants
             }
+        for want in job.wants:  # once: were the cache's disk lost later, its folder would begin anew on another one
+            create(want.folder, want.key)
         on_gpu = job.device.startswith("cuda")
         self.sizes = {want.name: BatchSize(want.spec.batch, grows=on_gpu) for want in job.wants}
         self.provenance = _provenance(job.device)

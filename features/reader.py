@@ -111,7 +111,7 @@ class Reader(Mapping[str, Windows]):
                 if part.holds(row, clip):
                     return read(part, row)
             except FileNotFoundError:
-                self._known.pop(path, None)
+                self._forget(path)
             self._look(trust=False)
         raise CacheError(f"{self.folder}: {clip!r} moves while it is read; try again when nothing writes there")
 
@@ -120,14 +120,19 @@ class Reader(Mapping[str, Windows]):
         if self._process != os.getpid():  # handles never cross a fork
             self.close()
             self._process = os.getpid()
-        if path not in self._known:
-            self._known[path] = Part(path, self.key)
-        for kept, most in ((self._known, MAX_KNOWN), (self._open, MAX_OPEN)):
-            kept[path] = self._known[path]
-            kept.move_to_end(path)
-            if len(kept) > most:
-                kept.popitem(last=False)[1].close()
-        return self._known[path]
+        part = self._open.get(path)
+        if part is None:
+            part = self._known.get(path) or Part(path, self.key)
+            for kept, most in ((self._known, MAX_KNOWN), (self._open, MAX_OPEN)):
+                if len(kept) >= most:
+                    kept.popitem(last=False)[1].close()
+                kept[path] = part
+        self._open.move_to_end(path)
+        return part
+
+    def _forget(self, path: Path) -> None:
+        for kept in (self._known, self._open):
+            kept.pop(path, None)
 
     def close(self) -> None:
         """Let go of every file; reading opens them again."""

@@ -85,7 +85,7 @@ class Writer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None and self.clips:
-            self._write()
+            self.write()
 
     @property
     def path(self) -> Path:
@@ -93,7 +93,8 @@ class Writer:
         rows = "\n".join(f"{clip}\t{source}" for clip, (source, _) in sorted(self.clips.items()))
         return self.folder / f"part-{hashlib.sha256(rows.encode()).hexdigest()[:16]}.h5"
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the part, as the end of a `with` block does."""
         if self.begins:
             create(self.folder, self.key)
         with beside(self.path) as temporary:
@@ -406,20 +407,28 @@ def discard(folder: Path, unwanted: Callable[[Path, int, str, str], bool]) -> in
 
     for path, rows in index.look(folder, lambda path: rows_of(path, key)).items():
         # One made by this call, perhaps over what a killed one had left, is wanted as a whole.
-        if path not in written and len(kept(path, rows)) < len(rows.clips):
-            with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:
-                wanted = kept(path, part.rows)  # what counts is what the part itself says
-                if len(wanted) < len(part.ids):
-                    written.add(_rewrite(part, key, wanted))
-                    gone += len(part.ids) - len(wanted)
+        if path in written or len(kept(path, rows)) == len(rows.clips):
+            continue
+        writer, count = _rest(path, key, kept)
+        if count:
+            if writer.clips:
+                writer.write()
+                written.add(writer.path)
+            path.unlink(missing_ok=True)
+            gone += count
     return gone
 
 
-def _rewrite(part: Part, key: Key, rows: Sequence[int]) -> Path:
-    part.verify()  # damaged values must not be given a digest that fits
-    provenance, licence = json.loads(part.attribute("provenance")), part.attribute("licence")
-    with Writer(part.path.parent, key, provenance, licence) as writer:
-        for row in rows:
-            writer.add(part.ids[row], part.sources[row], part.read(row))
-    part.path.unlink(missing_ok=True)
-    return writer.path
+def _rest(path: Path, key: Key, kept: Callable[[Path, Rows], list[int]]) -> tuple[Writer, int]:
+    """Return the wanted rows of a part, ready to be written, and how many are not, as the part itself says."""
+    writer = Writer(path.parent, key, {}, "", begins=False)
+    with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:  # or just rewritten
+        rows = kept(path, part.rows)
+        if len(rows) == len(part.ids):
+            return writer, 0
+        part.verify()  # damaged values must not be given a digest that fits
+        writer.provenance, writer.licence = json.loads(part.attribute("provenance")), part.attribute("licence")
+        for row, windows in zip(rows, part.read_rows(rows), strict=True):
+            writer.add(part.ids[row], part.sources[row], windows)
+        return writer, len(part.ids) - len(rows)
+    return writer, 0

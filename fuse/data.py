@@ -89,7 +89,8 @@ def _find(recipe: Recipe, modality: str, where: Mapping[str, str]) -> Path:
 
 def _read(folder: Path, clips: Sequence[Clip], windows: str) -> tuple[list[Windows | None], list[str | None]]:
     with Reader(folder) as reader:
-        found = [reader.get(clip.id) for clip in clips]
+        stored = reader.read([clip.id for clip in clips if clip.id in reader])
+        found = [stored.get(clip.id) for clip in clips]
         sources = [reader.sources.get(clip.id) for clip in clips]
     if not any(found):
         raise CacheError(f"{folder} has none of the {len(clips)} clips; make features fills it")

@@ -204,8 +204,7 @@ def _check_name(column: str, value: object) -> None:
 def _check_texts(clip: Clip) -> None:
     for column in ("split_source", "licence", "dialogue_id", "speaker_id", "language", "text", "text_source"):
         value = getattr(clip, column)
-        optional = column not in ("split_source", "licence")
-        if not _is_text(value) and not (optional and value is None):
+        if not _is_text(value) and (value is not None or column in ("split_source", "licence")):
             raise ValueError(f"column {column!r}: expected text, got {value!r}")
     for name, value in clip.native.items():
         if not _is_text(name) or not (_is_text(value) or is_number(value)):

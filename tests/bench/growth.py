@@ -69,14 +69,17 @@ def extract(clips: int, encoders: str) -> dict[str, float]:
     made = corpus(clips)
     first = made.clips[0].id
     with tempfile.TemporaryDirectory(dir=media.bench_folder()) as place:
-        os.environ["FEATURES_ROOT"] = f"{place}/warm"
+        os.environ["FEATURES_ROOT"] = place
         wanted = wants(made.corpus, encoders.split(","))
         with closing(Guard(Job(made.root, tuple(wanted)))) as guard:
             for part in plan(made, wanted, lambda clip: clip.id == first).slices:
                 guard.work(part)
-            os.environ["FEATURES_ROOT"] = f"{place}/cache"
+            for want in wanted:
+                (want.folder / "index.jsonl").unlink(missing_ok=True)
+                for part in want.folder.glob("part-*"):
+                    part.unlink()
             began_s = time.perf_counter()
-            todo = plan(made, wants(made.corpus, encoders.split(",")))
+            todo = plan(made, wanted)
             planned_s = time.perf_counter()
             failed = set[str]().union(*(guard.work(part).failed for part in todo.slices))
             ended_s = time.perf_counter()

@@ -18,6 +18,7 @@ import av
 import cv2
 import media
 import numpy as np
+import published
 import setting
 from PIL import Image
 
@@ -39,9 +40,7 @@ class Plain:
         self.boxes = media.boxes(contest.corpus, contest.faces)
         detectors = {spec.boxes for spec in self.specs.values()} - {""}
         with weights.using(contest.weights):
-            self.encode = {
-                name: encoders.module(name).load(contest.device, "exact") for name in {*self.specs, *detectors}
-            }
+            self.encode = {name: published.load(name, contest.device) for name in {*self.specs, *detectors}}
         self.spent: dict[str, float] = defaultdict(float)
 
     def round(self, clips: Sequence[Clip]) -> dict[str, float]:
