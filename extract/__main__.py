@@ -125,7 +125,6 @@ def _run(options: argparse.Namespace) -> int:
         if todo.slices:
             _forecast(todo, options)
         return 0
-    _refuse_unlike(todo, options)
     if any(entry.want.spec.reads != "text" and entry.todo for entry in todo.entries):
         reachable(manifest.root)
     if not todo.slices:
@@ -133,6 +132,10 @@ def _run(options: argparse.Namespace) -> int:
         why = "what is not in the cache failed before" if failed else "every chosen clip is in the cache"
         print(f"nothing to do: {why}. 0 media files opened.")
         return 0
+    if options.precision == "fast" and not options.weights:  # random weights bear anything
+        from extract import trial
+
+        trial.refuse_unlike(todo, _job(todo, options).device, print)
     return _work(todo, options)
 
 
@@ -227,27 +230,6 @@ def _check(options: argparse.Namespace) -> int:
     verdict = trial.tried(manifest, wanted, clips, _device(options.device, wanted, on_cluster=False), options.weights)
     print("\n".join(display.verdict_lines(verdict, random=bool(options.weights))))
     return 0 if verdict.passed or options.weights else 1
-
-
-def _refuse_unlike(todo: Plan, options: argparse.Namespace) -> None:
-    """Let nobody extract in bfloat16 what bfloat16 changes; what was never measured is measured first."""
-    from extract import trial
-
-    for entry in todo.entries:
-        want, device = entry.want, _device(options.device, [entry.want], on_cluster=bool(options.cluster))
-        if want.key.precision != "fast" or not entry.todo or options.weights:
-            continue
-        verdict = trial.known(want, device)
-        if verdict is None:
-            print(f"{want.encoder}: measuring PRECISION=fast on {TRIAL_CLIPS} clips, once")
-            clips = [clip.id for clip in todo.slices[0].clips[:TRIAL_CLIPS]]
-            verdict = trial.tried(todo.manifest, wants(todo.manifest.corpus, [_named(want)], "fast"), clips, device)
-        if not verdict.passed:
-            raise ValueError("\n".join((*display.verdict_lines(verdict), "PRECISION=exact is always right")))
-
-
-def _named(want: Want) -> str:
-    return f"{want.encoder}:{want.grid}"
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from extract.check import Unit, Verdict, check
+from extract.display import verdict_lines
 from extract.encoders import Encode
-from extract.plan import Want, plan
+from extract.forecast import TRIAL_CLIPS
+from extract.plan import Plan, Want, plan, wants
 from extract.slices import Job
 from extract.tally import Meter
 from extract.weights import using
@@ -25,10 +27,10 @@ from manifests import Manifest
 MOST_UNITS = 256
 
 
-def tried(manifest: Manifest, wants: Sequence[Want], clips: Sequence[str], device: str, weights: str = "") -> Verdict:
+def tried(manifest: Manifest, wanted: Sequence[Want], clips: Sequence[str], device: str, weights: str = "") -> Verdict:
     """Check the encoder of the last entry, on what it is given of these clips, and remember the verdict."""
-    want = wants[-1]
-    units = gathered(manifest, wants, clips, device, weights)
+    want = wanted[-1]
+    units = gathered(manifest, wanted, clips, device, weights)
     if not units:
         raise ValueError(f"these {len(clips)} clips give {want.encoder} nothing to encode; name others: CLIPS=")
     with using(weights):
@@ -40,6 +42,20 @@ def tried(manifest: Manifest, wants: Sequence[Want], clips: Sequence[str], devic
     return verdict
 
 
+def refuse_unlike(todo: Plan, device: str, say: Callable[[str], None]) -> None:
+    """Let nobody extract in bfloat16 what bfloat16 changes; what was never measured is measured first."""
+    manifest = todo.manifest
+    for want in (entry.want for entry in todo.entries if entry.todo and entry.want.key.precision == "fast"):
+        verdict = known(want, device)
+        if verdict is None:
+            say(f"{want.encoder}: measuring PRECISION=fast on your clips, once")
+            clips = [clip.id for clip in todo.slices[0].clips[:TRIAL_CLIPS]]
+            fast = wants(manifest.corpus, [f"{want.encoder}:{want.grid}"], "fast")
+            verdict = tried(manifest, fast, clips, device)
+        if not verdict.passed:
+            raise ValueError("\n".join((*verdict_lines(verdict), "PRECISION=exact is always right")))
+
+
 def known(want: Want, device: str) -> Verdict | None:
     """Return an earlier verdict on the same weights, kind of device and version of torch."""
     try:
@@ -49,7 +65,7 @@ def known(want: Want, device: str) -> Verdict | None:
 
 
 def gathered(
-    manifest: Manifest, wants: Sequence[Want], clips: Sequence[str], device: str, weights: str = ""
+    manifest: Manifest, wanted: Sequence[Want], clips: Sequence[str], device: str, weights: str = ""
 ) -> list[Unit]:
     """Return what the last entry's encoder is given of some clips: it goes the whole way, into a folder thrown away."""
     units: list[Unit] = []
@@ -62,10 +78,10 @@ def gathered(
         return noted  # type: ignore[return-value] # whatever the encoder returns
 
     with tempfile.TemporaryDirectory() as folder:
-        elsewhere = [_moved(want, Path(folder)) for want in wants]
+        elsewhere = [_moved(want, Path(folder)) for want in wanted]
         todo = plan(manifest, elsewhere, lambda clip: clip.id in clips)
         worker = Worker(Job(manifest.root, tuple(elsewhere), device, weights=weights))
-        name = wants[-1].name
+        name = wanted[-1].name
         worker.encode[name] = noting(worker.encode[name])
         for part in todo.slices:
             worker.work(part, Meter(float("inf")))

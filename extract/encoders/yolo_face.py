@@ -56,7 +56,10 @@ def load(device: str, precision: str) -> Encode:
     if random_seed() is not None:
         _ultralytics.silence(network)
     network = frozen(_ultralytics.fused(network) if precision == "fast" else network, device, precision)
-    network, feed, dtype = _ultralytics.raw(network), Feed(device), dtype_of(device, precision)
+    feed, dtype = Feed(device), dtype_of(device, precision)
+    if dtype == torch.bfloat16 and feed.device.type == "cpu":
+        network = _ultralytics.joined(network)
+    network = _ultralytics.raw(network)
     limits = SPEC.settings["confidence"], SPEC.settings["iou"], SPEC.settings["most"]
 
     @torch.inference_mode()
