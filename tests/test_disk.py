@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -60,27 +61,29 @@ def test_a_disk_that_fills_up(tmp_path):
     assert sorted(left, key=len) == ["spec.json", "index.jsonl", *(name for name in left if name.startswith("part-"))]
 
 
-@pytest.fixture
+@contextmanager
 def little_room():
-    """Let no file grow beyond 100 bytes."""
+    """Let no file grow beyond 100 bytes, the test runner's own log included: so only for a moment."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_room_to_begin_an_entry(tmp_path, little_room):  # noqa: ARG001 - it is what this test is about
+def test_no_room_to_begin_an_entry(tmp_path):
     """An entry whose key does not fit on the disk is not begun by half."""
-    with pytest.raises(OSError, match=r"make room there.*spec\.json") as error:
+    with pytest.raises(OSError, match=r"make room there.*spec\.json") as error, little_room():
         create(tmp_path / TOY.name, TOY)
     assert error.value.errno == errno.EFBIG
     assert not list((tmp_path / TOY.name).iterdir())
 
 
-def test_no_room_for_failures(tmp_path, little_room):  # noqa: ARG001 - as above
+def test_no_room_for_failures(tmp_path):
     """A failure that cannot be noted is an error that says where, and costs no failure that is noted already."""
     record(tmp_path, [Failure("a", "s", "x", "y")])
-    with pytest.raises(OSError, match=r"make room there.*failures\.jsonl"):
+    with pytest.raises(OSError, match=r"make room there.*failures\.jsonl"), little_room():
         record(tmp_path, [Failure("b", "s", "decode", "too long a story for so little room")])
     assert recorded(tmp_path) == {"a": Failure("a", "s", "x", "y")}
 
