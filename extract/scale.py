@@ -153,6 +153,7 @@ def _client(where: Where, say: Callable[[str], None]) -> Iterator["Client"]:
     import dask
     from distributed import Client
     from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
     for name in ("distributed", "distributed.client"):
@@ -164,7 +165,7 @@ def _client(where: Where, say: Callable[[str], None]) -> Iterator["Client"]:
             yield client
         except KilledWorker as error:
             raise WorkerError(f"workers were lost again and again ({error})") from None
-        except FutureCancelledError:
+        except (FutureCancelledError, CommClosedError):
             raise WorkerError(f"the scheduler at {client.scheduler.address} is gone") from None
 
 
