@@ -153,7 +153,7 @@ def _client(where: Where, say: Callable[[str], None]) -> Iterator["Client"]:
     import dask
     from distributed import Client
     from distributed.client import FutureCancelledError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
     from distributed.scheduler import KilledWorker
 
     for name in ("distributed", "distributed.client"):
