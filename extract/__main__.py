@@ -1,6 +1,7 @@
-"""`python -m extract`: fill the cache from media; list encoders."""
+"""`python -m extract`: fill the cache from media, say how far that is, check and list encoders."""
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -15,6 +16,7 @@ from extract.scale import Where
 from extract.slices import Job
 from extract.sources import reachable
 from extract.tally import Tally
+from extract.weights import WeightsError, seed_of
 from features import CacheError
 from manifests import Clip, Manifest, ManifestError, unknown
 
@@ -48,72 +50,91 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m extract", epilog="example: python -m extract run meld --encoders minilm --split dev --dry"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="extract what the cache lacks", description="Extract what the cache lacks.")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
+        added.set_defaults(run=run)
+        return added
+
+    _run_options(command("run", _run, "extract what the cache lacks"))
+    state = command("status", _status, "how far runs are, from the cache alone")
+    state.add_argument("corpus", help="a corpus that is or was extracted, here or on another machine")
+    trial = command("check", _check, "whether neighbours and PRECISION=fast leave an encoder's features alone")
+    trial.add_argument("encoder", help="a name, or NAME:GRID")
+    trial.add_argument("--corpus", default="demo", help="whose clips to use [demo]")
+    _common_options(trial, TRIAL_CLIPS)
+    command("encoders", _encoders, "list every encoder")
+    return parser
+
+
+def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("corpus", help="a corpus with a manifest, or one that --root can read")
     run.add_argument("--root", type=Path, help="where the corpus lies; reads its manifest anew")
     run.add_argument(
         "--encoders", default=",".join(NO_DOWNLOAD), help="names, with commas; NAME:GRID for another grid [%(default)s]"
     )
-    run.add_argument("--split", help="only this split")
-    run.add_argument("--limit", type=_count, help="only the first N clips of those chosen")
-    run.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
+    _common_options(run)
     run.add_argument("--dry", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--retry", action="store_true", help="try quarantined clips again")
     run.add_argument("--deep", action="store_true", help="hash every media file again, whatever its size and time say")
-    run.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
-    run.add_argument(
-        "--precision",
-        choices=("exact", "fast"),
-        default="exact",
-        help="fast: bfloat16, where an encoder has it [exact]",
-    )
-    run.add_argument(
-        "--weights", default=os.environ.get("WEIGHTS", ""), help="random:0 for a trial without weights [WEIGHTS]"
-    )
+    precision = "fast: bfloat16, where an encoder has it [exact]"
+    run.add_argument("--precision", choices=("exact", "fast"), default="exact", help=precision)
     run.add_argument("--workers", type=_count, default=0, help="processes on this machine, one for each GPU [1]")
     run.add_argument("--cluster", default="", help="tcp://HOST:PORT of a dask scheduler, or slurm (docs/cluster.md)")
     run.add_argument(
         "--time-limit",
-        type=float,
-        default=os.environ.get("TIME_LIMIT") or 30,
+        type=_seconds,
+        default=os.environ.get("TIME_LIMIT") or "30",
         help="seconds that a step may take per second of media before its clip is given up [TIME_LIMIT, or 30]",
     )
     run.add_argument(
         "--max-failed",
-        type=float,
-        default=os.environ.get("MAX_FAILED") or 0.05,
+        type=_share,
+        default=os.environ.get("MAX_FAILED") or "0.05",
         help="share of clips that may fail before the exit code says so [MAX_FAILED, or 0.05]",
     )
-    run.set_defaults(run=_run)
-    state = commands.add_parser(
-        "status",
-        help="how far runs are, from the cache alone",
-        description="Say how far runs are, from the cache alone.",
-    )
-    state.add_argument("corpus", help="a corpus that is or was extracted, here or on another machine")
-    state.set_defaults(run=_status)
-    trial = commands.add_parser(
-        "check",
-        help="whether neighbours and PRECISION=fast leave an encoder's features alone",
-        description="Measure, with your weights and clips, whether neighbours and bfloat16 leave features alone.",
-    )
-    trial.add_argument("encoder", help="a name, or NAME:GRID")
-    trial.add_argument("--corpus", default="demo", help="whose clips to use [demo]")
-    trial.add_argument("--split", help="only this split")
-    trial.add_argument("--limit", type=_count, default=TRIAL_CLIPS, help="how many clips [%(default)s]")
-    trial.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
-    trial.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
-    trial.add_argument("--weights", default=os.environ.get("WEIGHTS", ""), help="random:0 for a smoke test [WEIGHTS]")
-    trial.set_defaults(run=_check)
-    listing = commands.add_parser("encoders", help="list every encoder", description="List every encoder.")
-    listing.set_defaults(run=_encoders)
-    return parser
+
+
+def _common_options(parser: argparse.ArgumentParser, limit: int | None = None) -> None:
+    parser.add_argument("--split", help="only this split")
+    parser.add_argument("--limit", type=_count, default=limit, help="only the first N clips of those chosen")
+    parser.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
+    weights = "random:0 for a trial without weights [WEIGHTS]"
+    parser.add_argument("--weights", type=_weights, default=os.environ.get("WEIGHTS", ""), help=weights)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (seconds := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
+    return seconds
+
+
+def _share(text: str) -> float:
+    if not 0 <= (share := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
+    return share
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _weights(text: str) -> str:
+    try:
+        seed_of(text)
+    except WeightsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -180,8 +201,7 @@ def _work(todo: Plan, options: argparse.Namespace) -> int:
             note(tally)
 
         tally = scale.run(job, todo.slices, where, tell, print)
-    entries = {entry.name: entry for entry in todo.entries}
-    print("\n".join(display.summary(tally, time.monotonic() - began_s, entries)))
+    print("\n".join(display.summary(tally, time.monotonic() - began_s, todo)))
     share = len(tally.failed) / max(1, tally.clips)
     if share > options.max_failed:
         print(f"{share:.1%} of the clips failed, more than {options.max_failed:.0%} (MAX_FAILED)", file=sys.stderr)

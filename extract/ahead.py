@@ -109,7 +109,6 @@ class Ahead:
                     continue
                 with self._meter.step("decode", [task.clip.id], task.length_s) as clock:
                     show = functools.partial(self._show, visit, task.clip, clock)
-
                     media = files.read(task.clip, task.need, show)
                     clock.media_s = media.length_s
                 self._put(visit, (task.clip, media))

@@ -2,16 +2,20 @@
 
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from extract.check import NEIGHBOURS, Verdict
-from extract.plan import EntryPlan, Plan
+from extract.plan import Plan
 from extract.tally import Tally
+from features import Failure
+from manifests import Clip
 
 PLAIN_LINE_EVERY_S = 10.0
+MOST_REASONS = 5
 PLACE = {"load": 0, "decode": 1, "write": 4}
 """Where stages stand that are no encoder's."""
 
@@ -54,7 +58,7 @@ def bound_by(tally: Tally, wall_s: float) -> str:
     return f"{slowest}: {encoding[slowest] / sum(encoding.values()):.0%} of the work after decoding"
 
 
-def summary(tally: Tally, wall_s: float, entries: Mapping[str, EntryPlan]) -> Iterator[str]:
+def summary(tally: Tally, wall_s: float, todo: Plan) -> Iterator[str]:
     """Say what a run did, how fast, and what bound it."""
     media = f", {tally.media_s:.0f} s of media" if tally.media_s else ""
     speed = f"{tally.media_s / wall_s:.1f} media seconds" if tally.media_s else f"{tally.clips / wall_s:.1f} clips"
@@ -67,21 +71,35 @@ def summary(tally: Tally, wall_s: float, entries: Mapping[str, EntryPlan]) -> It
         )
     if tally.busy_s:
         yield f"  bound by {bound_by(tally, wall_s)}"
+    folders = {entry.name: entry.want.folder for entry in todo.entries}
     for name, windows in tally.windows.items():
-        yield f"  {name}: {windows} windows, in {entries[name].want.folder}"
+        yield f"  {name}: {windows} windows, in {folders[name]}"
         if tally.repeated[name]:
             yield f"    {tally.repeated[name]} slots had no frame of their own and repeat the one before"
     if tally.deaths:
         yield f"  {tally.deaths} times a worker died or hung and was started again"
-    yield from _failures(tally, entries)
+    yield from _failures(tally, todo, folders)
 
 
-def _failures(tally: Tally, entries: Mapping[str, EntryPlan]) -> Iterator[str]:
+def _failures(tally: Tally, todo: Plan, folders: Mapping[str, Path]) -> Iterator[str]:
+    failed_clips = tally.failed
+    clips = {clip.id: clip for clip in todo.manifest.clips if clip.id in failed_clips}
     for name, failed in tally.failures.items():
         if failed:
-            reasons = Counter(f"{failure.stage}: {failure.reason}" for failure in failed)
-            yield f"  {name}: {len(failed)} clips failed, recorded in {entries[name].want.folder / 'failures.jsonl'}"
-            yield from (f"    {count} x {reason}" for reason, count in reasons.most_common(5))
+            yield f"  {name}: {len(failed)} clips failed, recorded in {folders[name] / 'failures.jsonl'}"
+            groups: dict[str, list[str]] = defaultdict(list)
+            for failure in failed:
+                groups[f"{failure.stage}: {_cause(failure, clips.get(failure.clip))}"].append(failure.clip)
+            largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:MOST_REASONS]
+            yield from (f"    {len(ids)} x {reason} (first: {ids[0]})" for reason, ids in largest)
+
+
+def _cause(failure: Failure, clip: Clip | None) -> str:
+    """Return a reason without the file that it names, which differs from clip to clip."""
+    paths = {track.path for track in (clip.audio, clip.video) if track} if clip else set()
+    return next(
+        (failure.reason.replace(f"{path}: ", "", 1) for path in paths if path in failure.reason), failure.reason
+    )
 
 
 def verdict_lines(verdict: Verdict, *, random: bool = False) -> Iterator[str]:

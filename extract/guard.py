@@ -22,6 +22,11 @@ from features.failures import record
 
 ATTEMPTS = 3
 LIBRARY_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+DEFAULTS = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait are a plague where others want the same cores
+    "HF_HUB_OFFLINE": "1",  # nothing is fetched at run time, whoever starts this
+    "TRANSFORMERS_OFFLINE": "1",
+}
 HERE = Path(__file__).parents[1]
 
 
@@ -110,8 +115,7 @@ class Guard:
         return self._connection
 
     def _environment(self) -> dict[str, str]:
-        # Threads that spin while they wait make everything ten times slower where others want the same cores.
-        found = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        found = {**DEFAULTS, **os.environ}
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
         if self.job.threads:  # dask thinks that its own process does the work, and sets these for that
             found |= dict.fromkeys(LIBRARY_THREADS, str(self.job.threads))

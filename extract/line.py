@@ -57,11 +57,6 @@ class Line:
         self._slot_s = 1 / (self.want.grid.fps or 1)
         self._stored: Reader | None = None
 
-    @property
-    def name(self) -> str:
-        """Return the entry's name."""
-        return self.want.key.name
-
     def lacks(self, clip: str) -> bool:
         """Return whether a clip is still to be computed here."""
         return clip in self.share.sources and clip not in self.failed
@@ -106,7 +101,7 @@ class Line:
             return self.fail(clip.id, "decode", media.errors.get("video", "no frames"))
         else:
             self.layouts[clip.id] = cut.frames(self._times_s[clip.id], media.pictures.duration_s, grid)
-            self.meter.tally.repeated[self.name] += self.layouts[clip.id].repeated
+            self.meter.tally.repeated[self.want.name] += self.layouts[clip.id].repeated
             self._release(clip.id)
         return None
 
@@ -119,6 +114,14 @@ class Line:
         for follower in self.followers:
             if follower.lacks(clip):
                 follower.fail(clip, stage, f"no boxes: {reason}")
+
+    @contextmanager
+    def failing(self, clip: str, stage: str) -> Iterator[None]:
+        """Make a failed clip of what is raised."""
+        try:
+            yield
+        except (ValueError, LookupError) as error:
+            self.fail(clip, stage, str(error))
 
     def write(self, clips: Iterable[str], provenance: Mapping[str, str]) -> None:
         """Write what was gained as one part, and what could not be gained as failures."""
@@ -133,7 +136,7 @@ class Line:
                         windows = self._assembled(clip)
                         with self.failing(clip, "write"):
                             writer.add(clip, sources[clip], windows)
-                            tally.windows[self.name] += len(windows)
+                            tally.windows[self.want.name] += len(windows)
         renewed = {clip: sources[clip] for clip in self.share.stale & writer.clips.keys()}
         if renewed:  # what failed anew, or is still to come, keeps its old row: a lost mount must not empty a cache
             discard(want.folder, lambda _path, _row, clip, source: renewed.get(clip, source) != source)
@@ -142,7 +145,7 @@ class Line:
             for clip, (stage, reason) in self.failed.items()
         ]
         record(want.folder, failures)
-        tally.failures[self.name] += failures
+        tally.failures[self.want.name] += failures
 
     def _assembled(self, clip: str) -> Windows:
         layout = self.layouts[clip]
@@ -195,11 +198,3 @@ class Line:
     def _step(self, units: Sequence[Unit]) -> AbstractContextManager[object]:
         clips = [unit.clip for unit in units]
         return self.meter.step(self.want.encoder, clips, sum(unit.media_s for unit in units), len(units))
-
-    @contextmanager
-    def failing(self, clip: str, stage: str) -> Iterator[None]:
-        """Make a failed clip of what is raised."""
-        try:
-            yield
-        except (ValueError, LookupError) as error:
-            self.fail(clip, stage, str(error))

@@ -7,6 +7,7 @@ same way, and dask only ever sees whole machines come and go.
 import dataclasses
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -64,15 +65,19 @@ class _Board:
         self.total = Tally()
         self._under_way: dict[str, Progress] = {}
         self._show = show
+        self._lock = threading.Lock()
+        """Events of dask come in a thread of their own."""
 
     def done(self, worker: str, tally: Tally) -> None:
-        self._under_way.pop(worker, None)
-        self.total.add(tally)
-        self._tell()
+        with self._lock:
+            self._under_way.pop(worker, None)
+            self.total.add(tally)
+            self._tell()
 
     def progress(self, worker: str, progress: Progress) -> None:
-        self._under_way[worker] = progress
-        self._tell()
+        with self._lock:
+            self._under_way[worker] = progress
+            self._tell()
 
     def event(self, message: dict[str, Any]) -> None:
         """Take the progress of a distant worker, which travels as plain values."""
@@ -82,7 +87,7 @@ class _Board:
         shown = Tally()
         shown.add(self.total)
         held = 0.0
-        for progress in list(self._under_way.values()):
+        for progress in self._under_way.values():
             shown.add(progress.tally)
             held = max(held, progress.held)
         self._show(shown, held)
@@ -133,9 +138,8 @@ def _task(job: Job, part: Slice) -> tuple[str, Tally]:
 def _plain(tally: Tally) -> dict[str, Any]:
     """Return the counts of a tally as plain values, which alone may travel as an event of dask."""
     values = {entry.name: getattr(tally, entry.name) for entry in dataclasses.fields(tally)}
-    return {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()} | {
-        "failures": {}
-    }
+    values["failures"] = {}
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
 
 
 def _device(device: str, name: str) -> str:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from extract.display import lasting
 from extract.plan import Plan
 from extract.tally import Tally
-from features import Reader
-from features.entries import entries
+from features import CacheError, Reader
+from features.entries import corpora, entries
 from features.failures import recorded
 from features.runs import Run, forget, note, noted
+from manifests import unknown
 
 NOTE_EVERY_S = 5.0
 
@@ -42,9 +43,11 @@ def noting(todo: Plan) -> Iterator[Callable[[Tally], None]]:
 def lines(corpus: str) -> Iterator[str]:
     """Say what each entry holds, and how far each run is."""
     row = "{:26} {:>9} {:>7} {:>9}".format
+    found, runs = entries(corpus), noted(corpus)
+    if not found and not runs:
+        raise CacheError(unknown("corpus with features", corpus, corpora()))
     yield row("entry", "clips", "failed", "wanted")
-    runs = noted(corpus)
-    for folder in entries(corpus):
+    for folder in found:
         with Reader(folder) as reader:
             failed = recorded(folder).keys() - reader.keys()
             wanted = [run.wanted[folder.name] for run in runs if folder.name in run.wanted]

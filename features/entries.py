@@ -26,8 +26,8 @@ class CacheError(ValueError):
 
 
 def root() -> Path:
-    """Return where the cache lies: `FEATURES_ROOT`, or this package's own folder."""
-    return Path(os.environ.get("FEATURES_ROOT") or Path(__file__).parent)
+    """Return where the cache lies: `FEATURES_ROOT`, or this package's own folder; other machines need all of it."""
+    return Path(os.environ.get("FEATURES_ROOT") or Path(__file__).parent).absolute()
 
 
 def folder_of(corpus: str, key: Key) -> Path:

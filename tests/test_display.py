@@ -5,7 +5,6 @@ from pathlib import Path
 import media_kit as kit
 import pytest
 
-import manifests
 from extract import display
 from extract.check import Verdict
 from extract.forecast import forecast
@@ -48,13 +47,16 @@ def test_stages_stand_in_the_order_of_the_work():
 
 
 def test_failures_are_grouped_by_reason():
-    """Two clips that failed for one reason are one line, and the file with all of them is named."""
-    entry = plan(manifests.Manifest("toys", Path(), ()), wants("toys", ["toy_text"])).entries[0]
+    """Clips that failed for one reason are one line whatever their files are called; the file with all is named."""
+    clips = [kit.clip(f"{name}.wav", id=name) for name in "abc"]
+    todo = plan(kit.manifest(Path(), clips), wants("toys", ["toy_audio"]))
     done = tally(mfcc=1)
-    done.failures[entry.name] = [Failure(clip, "x", "decode", "a.mp4: cut short") for clip in "ab"]
-    lines = list(display.summary(done, 10.0, {entry.name: entry}))
-    assert "    2 x decode: a.mp4: cut short" in lines
-    assert any(line.endswith("failures.jsonl") and "2 clips failed" in line for line in lines)
+    reasons = {"a": "a.wav: cut short", "b": "no boxes: b.wav: damaged", "c": "c.wav: cut short"}
+    done.failures[todo.entries[0].name] = [Failure(clip, "x", "decode", reason) for clip, reason in reasons.items()]
+    lines = list(display.summary(done, 10.0, todo))
+    assert "    2 x decode: cut short (first: a)" in lines
+    assert "    1 x decode: no boxes: damaged (first: b)" in lines
+    assert any(line.endswith("failures.jsonl") and "3 clips failed" in line for line in lines)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3, "3 s"), (119, "119 s"), (600, "10 min"), (9000, "2.5 h")])
