@@ -1,5 +1,5 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo manifest features status fuse check test bench lock
+.PHONY: help setup demo manifest weights features status fuse check test bench lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,6 +40,9 @@ demo: setup  ## the whole line on the built-in demo corpus: manifest, features, 
 
 manifest: setup  ## read a corpus as it lies on the disk: CORPUS= ROOT=
 	@$(RUN) -m manifests $(CORPUS) $(if $(ROOT),--root '$(ROOT)')
+
+weights: setup  ## fetch weights that no package carries, after asking: ENCODERS= (or all) YES=1
+	@$(RUN) -m extract weights $(if $(ENCODERS),'$(ENCODERS)') $(if $(YES),--yes)
 
 features: setup  ## extract what the cache lacks: CORPUS= ROOT= ENCODERS= PRECISION= WORKERS= CLUSTER= DRY=1 RETRY=1
 	@$(RUN) -m extract run $(CORPUS) $(if $(ROOT),--root '$(ROOT)') $(if $(ENCODERS),--encoders '$(ENCODERS)') \

@@ -3,13 +3,15 @@
 import argparse
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import manifests
-from extract import display, encoders, scale, status
+from extract import display, listing, scale, status
+from extract.asked import split
 from extract.forecast import TRIAL_CLIPS, forecast
 from extract.plan import Plan, Want, plan, wants
 from extract.scale import Where
@@ -18,10 +20,8 @@ from extract.sources import reachable
 from extract.tally import Tally
 from extract.weights import WeightsError, seed_of
 from features import CacheError
+from features.key import Precision
 from manifests import Clip, Manifest, ManifestError, unknown
-
-NO_DOWNLOAD = ("silero", "mfcc", "egemaps", "face_hog", "minilm")
-"""What is extracted when no encoder is named: their weights come with the packages."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,16 +63,19 @@ def _parser() -> argparse.ArgumentParser:
     trial.add_argument("encoder", help="a name, or NAME:GRID")
     trial.add_argument("--corpus", default="demo", help="whose clips to use [demo]")
     _common_options(trial, TRIAL_CLIPS)
-    command("encoders", _encoders, "list every encoder")
+    command("encoders", _encoders, "list every encoder, and whether its weights are here")
+    fetched = command("weights", _weights, "fetch weights that no package carries, verify and pin them")
+    fetched.add_argument("names", nargs="?", default="", help=f"encoders, with commas; all [{','.join(listing.LEFSA)}]")
+    fetched.add_argument("--yes", action="store_true", help="do not ask before fetching")
     return parser
 
 
 def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("corpus", help="a corpus with a manifest, or one that --root can read")
     run.add_argument("--root", type=Path, help="where the corpus lies; reads its manifest anew")
-    run.add_argument(
-        "--encoders", default=",".join(NO_DOWNLOAD), help="names, with commas; NAME:GRID for another grid [%(default)s]"
-    )
+    few, papers = ",".join(listing.NO_DOWNLOAD), ",".join(listing.LEFSA)
+    names = f"names, with commas; NAME:GRID+OPTION=VALUE for more [{few}; for a paper's corpus {papers}]"
+    run.add_argument("--encoders", default="", help=names)
     _common_options(run)
     run.add_argument("--dry", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--retry", action="store_true", help="try quarantined clips again")
@@ -101,7 +104,7 @@ def _common_options(parser: argparse.ArgumentParser, limit: int | None = None) -
     parser.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
     weights = "random:0 for a trial without weights [WEIGHTS]"
-    parser.add_argument("--weights", type=_weights, default=os.environ.get("WEIGHTS", ""), help=weights)
+    parser.add_argument("--weights", type=_random, default=os.environ.get("WEIGHTS", ""), help=weights)
 
 
 def _count(text: str) -> int:
@@ -129,7 +132,7 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _weights(text: str) -> str:
+def _random(text: str) -> str:
     try:
         seed_of(text)
     except WeightsError as error:
@@ -139,8 +142,12 @@ def _weights(text: str) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     manifest = _manifest(options.corpus, options.root, dry=options.dry)
-    wanted = wants(manifest.corpus, options.encoders.split(","), options.precision, options.weights)
+    names = split(options.encoders) or listing.default_encoders(manifest.corpus)
+    wanted = _wanted(manifest, names, options, options.precision)
     todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry, deep=options.deep)
+    if not options.weights:
+        asked = [entry.want.asked for entry in todo.entries if entry.todo]
+        listing.refuse_missing(listing.needs(asked), manifest.corpus)
     print("\n".join(display.plan_lines(todo)))
     if options.dry:
         if todo.slices:
@@ -158,6 +165,14 @@ def _run(options: argparse.Namespace) -> int:
 
         trial.refuse_unlike(todo, _job(todo, options).device, print)
     return _work(todo, options)
+
+
+def _wanted(manifest: Manifest, names: Sequence[str], options: argparse.Namespace, precision: Precision) -> list[Want]:
+    try:
+        return wants(manifest.corpus, names, precision, options.weights, manifest.language)
+    except WeightsError:  # one is unknown until it is fetched; better name all that are missing
+        listing.refuse_missing(listing.needs(names), manifest.corpus)
+        raise
 
 
 def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
@@ -244,7 +259,9 @@ def _check(options: argparse.Namespace) -> int:
     from extract import trial
 
     manifest = _manifest(options.corpus, None, dry=False)
-    wanted = wants(manifest.corpus, [options.encoder], "fast", options.weights)
+    wanted = _wanted(manifest, [options.encoder], options, "fast")
+    if not options.weights:
+        listing.refuse_missing(listing.needs([options.encoder]), manifest.corpus)
     chosen = _chosen(manifest, options)
     clips = [clip.id for clip in manifest.clips if chosen(clip)]
     verdict = trial.tried(manifest, wanted, clips, _device(options.device, wanted, on_cluster=False), options.weights)
@@ -258,19 +275,40 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _encoders(_: argparse.Namespace) -> int:
-    row = "{:14} {:7} {:22} {:24} {:>12}  {}".format
-    print(row("encoder", "reads", "output", "grid", "parameters", "licence"))
-    for name in encoders.names():
-        spec = encoders.spec(name)
-        steps = "?" if spec.steps is None else spec.steps
-        shape = " x ".join(map(str, (steps, *spec.width)))
-        print(
-            row(
-                name, spec.reads, shape, spec.grids[0], f"{spec.parameters:,}" if spec.parameters else "-", spec.licence
-            )
-        )
-        print(f"{'':14} {(encoders.module(name).__doc__ or '').splitlines()[0]}")
+    print("\n".join(listing.encoder_lines(shutil.get_terminal_size().columns if sys.stdout.isatty() else None)))
     return 0
+
+
+def _weights(options: argparse.Namespace) -> int:
+    from extract import obtain
+
+    names = listing.everything() if options.names == "all" else split(options.names) or listing.LEFSA
+    needs = listing.needs(names, best=True)
+    found = obtain.survey(needs)
+    print("\n".join(obtain.survey_lines(found)))
+    if any(file.fetchable for file in found) and not (options.yes or _agreed()):
+        print("nothing was fetched")
+        return 1
+    failed = False
+    with obtain.progress() as show:
+        for need in needs:
+            try:
+                print(obtain.obtain(need, show))
+            except WeightsError as error:
+                failed = True
+                print(error, file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise ValueError(
+            "nobody is here to be asked whether to fetch that: say YES=1 (python -m extract weights --yes)"
+        )
+    try:
+        return input("fetch, under these licences? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,6 +40,8 @@ class Frame:
     clip: Clip
     image: NDArray[np.uint8]
     time_s: Fraction
+    slots: Mapping[str, int]
+    """The samplings that want it, each with the slot that it begins."""
 
 
 Piece = Frame | tuple[Clip, Media]
@@ -114,8 +116,16 @@ class Ahead:
                 self._put(visit, (task.clip, media))
             self._put(visit, None)
 
-    def _show(self, visit: int, clip: Clip, clock: Clock, image: NDArray[np.uint8], time_s: Fraction) -> None:
-        self._put(visit, Frame(clip, image, time_s), clock.paused)
+    def _show(
+        self,
+        visit: int,
+        clip: Clip,
+        clock: Clock,
+        image: NDArray[np.uint8],
+        time_s: Fraction,
+        slots: Mapping[str, int],
+    ) -> None:
+        self._put(visit, Frame(clip, image, time_s, slots), clock.paused)
 
     def _put(self, visit: int, piece: Piece | None, paused: Paused = contextlib.nullcontext) -> None:
         with self._moved:

@@ -1,7 +1,7 @@
 """Whether an encoder keeps its promises on given inputs: neighbours change nothing, `fast` is close enough. Pure."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ Unit = tuple[Any, int]
 Found = NDArray[np.float64]
 """Features of the real steps of one unit, (t, d)."""
 
+NOTHING: Mapping[str, str] = {}
 NEIGHBOURS = 1e-3
 """How far neighbours and order may move an exact feature, against the spread of all features."""
 MEAN, WORST = 0.999, 0.99
@@ -51,17 +52,17 @@ class Verdict:
         return self.steps > 0 and self.neighbours <= NEIGHBOURS and self.mean >= mean and self.worst >= worst
 
 
-def check(encoder: str, units: Sequence[Unit], device: str) -> Verdict:
-    """Measure an encoder on units, with the weights that are chosen."""
+def check(encoder: str, units: Sequence[Unit], device: str, options: Mapping[str, str] = NOTHING) -> Verdict:
+    """Measure an encoder on units, with the weights and the options that are chosen."""
     module, spec = encoders.module(encoder), encoders.spec(encoder)
-    exact: Encode = module.load(device, "exact")
+    exact: Encode = module.load(device, "exact", **options)
     together, alone = encoded(exact, units, spec.batch), encoded(exact, units, 1)
     turned = encoded(exact, units[::-1], spec.batch)[::-1]
     moved = max(_moved(together, alone), _moved(together, turned))
-    detects = spec.reads == "frames" and spec.steps is None
+    detects = spec.detects
     alike = np.ones(sum(map(len, together)))
     if spec.fast:
-        fast: Encode = module.load(device, "fast")
+        fast: Encode = module.load(device, "fast", **options)
         ways = [encoded(fast, units, spec.batch), encoded(fast, units, 1)]
         alike = np.concatenate([_alike(together, way, detects=detects) for way in ways])
     mean, worst = (float(alike.mean()), float(alike.min())) if len(alike) else (0.0, 0.0)

@@ -1,14 +1,15 @@
 """What one encoder is given of one clip, and how its outputs become windows again. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extract.encoders import Spec
-from extract.window import Span, samples, share, slots, spans
+from extract.window import Span, samples, share, slots, spans, spread
 from features import Grid, Windows
 from features.windows import Array
 
@@ -26,6 +27,8 @@ class Layout:
     """A window's full length, where a shorter span means padding."""
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Side channels that are known before encoding, per group."""
+    valid: Sequence[int] = ()
+    """Leading real steps of each window, where that is known before encoding."""
     repeated: int = 0
     """Slots of all windows that had no frame of their own and show the one before."""
 
@@ -50,10 +53,19 @@ def sound(audio: NDArray[np.float32], spec: Spec, grid: Grid) -> tuple[list[tupl
     return padded, Layout(each, each, parts, grid.length_s)
 
 
-def frames(times_s: Sequence[Fraction], duration_s: Fraction, grid: Grid) -> Layout:
-    """Lay sampled frames, each of which is one unit however many windows share it, into windows."""
+def frames(times_s: Sequence[Fraction], taken: Sequence[int], duration_s: Fraction, grid: Grid) -> Layout:
+    """Lay sampled frames, each of which is one unit however many windows share it, into windows.
+
+    `taken` are the slots that they begin, in the grid's sampling.
+    """
+    if grid.form == "frames":
+        each = [(i,) for i in range(len(times_s))]
+        return Layout(each, each, list(pairwise([*times_s, max(duration_s, *times_s)])))
     parts = spans(duration_s, grid)
-    filled = [slots(times_s, part, grid.fps or 1) for part in parts]
+    if grid.fps:
+        filled = [slots(times_s, part, grid.fps) for part in parts]
+    else:
+        filled = [spread(taken, grid.even or len(taken)) for _ in parts]
     windows = [_full(window.frames, grid) for window in filled]
     groups = [(i,) for i in range(1 + max((frame for window in windows for frame in window), default=-1))]
     return Layout(groups, windows, parts, grid.length_s, repeated=sum(window.repeated for window in filled))
@@ -62,6 +74,18 @@ def frames(times_s: Sequence[Fraction], duration_s: Fraction, grid: Grid) -> Lay
 def text() -> Layout:
     """Take a sentence as the one unit of its clip; words have no place in time here."""
     return Layout([(0,)], [(0,)], [(Fraction(0), Fraction(0))])
+
+
+def silence(spec: Spec) -> Layout:
+    """Lay out what nobody said: zeros, none of them real."""
+    steps = spec.steps or 1
+    return Layout([()] * steps, [tuple(range(steps))], [(Fraction(0), Fraction(0))], valid=[0])
+
+
+def without_empty(layout: Layout) -> Layout:
+    """Leave out the steps that rest on nothing, such as frames without a face; one of them stays where all are."""
+    windows = [tuple(i for i in window if layout.groups[i]) or window[:1] for window in layout.windows]
+    return replace(layout, windows=windows)
 
 
 def assemble(layout: Layout, outputs: Mapping[int, Output], spec: Spec) -> Windows:
@@ -96,10 +120,12 @@ def _block(group: Sequence[Output], spec: Spec) -> Array:
 def _channel(name: str, layout: Layout, outputs: Mapping[int, Output], blocks: Sequence[Array]) -> list[Array]:
     if name in layout.counts:
         return [np.full(len(block), n, np.uint16) for block, n in zip(blocks, layout.counts[name], strict=True)]
-    return [np.asarray(outputs[group[0]].steps[name]) for group in layout.groups]
+    return [np.asarray(outputs[group[0]].steps[name]) if group else np.zeros(1, np.uint8) for group in layout.groups]
 
 
 def _valid(layout: Layout, outputs: Mapping[int, Output], i: int, steps: int, spec: Spec) -> int:
+    if layout.valid:
+        return layout.valid[i]
     group = layout.groups[layout.windows[i][0]]
     said = outputs[group[0]].valid if group else None
     if said is not None:

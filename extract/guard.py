@@ -191,9 +191,8 @@ def _quarantine(part: Slice, clip: str, ended: Death, deaths: int) -> Tally:
 
 
 def _concerned(share: Share, stage: str) -> bool:
-    """Return whether an entry cannot be had when this stage fails: its encoder, its detector, or all there is."""
-    want = share.want
-    return stage in (want.encoder, want.boxes.encoder if want.boxes else "") or _reading(stage)
+    """Return whether an entry cannot be had when this stage fails: its own, one that it builds on, or the reading."""
+    return stage in share.want.stages or _reading(stage)
 
 
 def _reading(stage: str) -> bool:

@@ -1,6 +1,7 @@
 """One entry's way through a slice: media in, units through the encoder, windows out, one part written.
 
-A face line stands behind its detector's line: it is handed the frames and their boxes as these are found.
+An entry that builds on another stands behind that one's line and follows it: it is handed each frame with its boxes,
+each sound with where somebody speaks, each transcript, as these are found.
 """
 
 from collections import defaultdict, deque
@@ -12,16 +13,17 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from extract import cut
+from extract import cut, faces
 from extract.cut import Layout, Output
 from extract.encode import BatchSize, Feed, Unit
 from extract.encoders import Encode
-from extract.faces import crop
 from extract.media import Media, MediaError
 from extract.slices import Share
+from extract.sound import Samples
+from extract.speech import only_speech, words_of
 from extract.tally import Meter
-from extract.wanted import Want
-from extract.window import covered_s, slot_of
+from extract.wanted import LONGER_THAN_S, Want
+from extract.window import covered_s
 from features import Failure, Reader, Windows, Writer
 from features.failures import record
 from features.store import discard
@@ -36,23 +38,27 @@ class Shot:
     index: int
     time_s: Fraction
     units: Sequence[Array]
+    faces: int | None = None
+    """How many were found, where faces are looked for."""
 
 
 class Line:
     """What one entry gains from one slice."""
 
-    def __init__(self, share: Share, encode: Encode, size: BatchSize, meter: Meter, boxes: "Line | None") -> None:
-        self.share, self.want, self.meter, self.detector = share, share.want, meter, boxes
+    def __init__(self, share: Share, encode: Encode, size: BatchSize, meter: Meter, leader: "Line | None") -> None:
+        self.share, self.want, self.meter, self.leader = share, share.want, meter, leader
         self.feed = Feed(encode, size, self._step, self._deliver, self._could_not_encode)
         self.followers: list[Line] = []
-        if boxes:
-            boxes.followers.append(self)
+        if leader:
+            leader.followers.append(self)
         self.layouts: dict[str, Layout] = {}
         self.outputs: dict[str, dict[int, Output]] = defaultdict(dict)
         self.failed: dict[str, tuple[str, str]] = {}
         self._times_s: dict[str, list[Fraction]] = defaultdict(list)
+        self._taken: dict[str, list[int]] = defaultdict(list)
         self._held: dict[str, deque[Shot]] = defaultdict(deque)
         self._groups: dict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
+        self._faces: dict[str, dict[int, int]] = defaultdict(dict)
         self._given: dict[str, int] = defaultdict(int)
         self._slot_s = 1 / (self.want.grid.fps or 1)
         self._stored: Reader | None = None
@@ -61,59 +67,107 @@ class Line:
         """Return whether a clip is still to be computed here."""
         return clip in self.share.sources and clip not in self.failed
 
-    def see(self, clip: str, image: NDArray[np.uint8], time_s: Fraction) -> None:
-        """Take a frame, when it is the first of its slot."""
-        fps = self.want.grid.fps or 1
-        times_s = self._times_s[clip]
-        if times_s and slot_of(time_s, fps) <= slot_of(times_s[-1], fps):
+    def see(self, clip: str, image: NDArray[np.uint8], time_s: Fraction, slots: Mapping[str, int]) -> None:
+        """Take a frame, when this entry's sampling wants it."""
+        slot = slots.get(self.want.grid.sampling)
+        if slot is None:
             return
-        times_s.append(time_s)
-        index = len(times_s) - 1
-        if not self.want.boxes:
+        self._times_s[clip].append(time_s)
+        self._taken[clip].append(slot)
+        index = len(self._times_s[clip]) - 1
+        if self.want.faces:
+            image = faces.prescaled(image, self.want.faces)
+        if not self.want.leader:
             self._offer(clip, Shot(index, time_s, [image]))
-        elif self.detector is None or clip not in self.detector.share.sources:
+        elif not self._follows(clip):
             with self.failing(clip, "decode"):
-                boxes = self._stored_boxes(self.want.boxes, clip)
-                row = min(slot_of(time_s, fps), len(boxes) - 1)
-                self.cut_faces(clip, index, time_s, image, boxes.window(row))
+                boxes = self._stored_windows(self.want.leader, clip)
+                self.cut_faces(clip, index, time_s, image, boxes.window(min(slot, len(boxes) - 1)))
+
+    def follow(self, unit: Unit, found: Array) -> None:
+        """Take what the entry that this one builds on found in a unit."""
+        if self.want.spec.reads == "faces":
+            self.cut_faces(unit.clip, unit.index, unit.time_s, unit.data, found)
+        elif self.want.spec.reads == "audio":
+            self.hear(unit.clip, unit.data[: unit.real], found)
+        else:
+            self.read(unit.clip, words_of(found))
 
     def cut_faces(self, clip: str, index: int, time_s: Fraction, image: NDArray[np.uint8], boxes: Array) -> None:
-        """Cut the faces out of a frame."""
-        spec = self.want.spec
+        """Cut the faces out of a frame; where none is, authors' ways may ask what the network says of nothing."""
+        spec, preset, leader = self.want.spec, self.want.faces, self.want.leader
+        if preset is None or leader is None:
+            raise TypeError(f"{self.want.name} cuts no faces")
+        points = leader.spec.settings.get("points", "")
         with self.meter.step("faces", (), self._slot_s, len(boxes)):
-            faces = [crop(image, box, spec.size_px, spec.resize) for box in boxes]
-        self._offer(clip, Shot(index, time_s, faces))
+            rows = faces.chosen(boxes, preset)
+            crops = [faces.cut(image, row, preset, spec.size_px, spec.resize, points=points) for row in rows]
+        if not crops and self._authors == "answer":
+            crops = [np.zeros((spec.size_px, spec.size_px, 3), np.uint8)]
+        self._offer(clip, Shot(index, time_s, crops, len(boxes)))
+
+    def hear(self, clip: str, sound: Samples, speech_s: Array | None = None) -> None:
+        """Cut sound into windows; of what somebody speaks in alone, where that is known."""
+        spec, whole_s = self.want.spec, Fraction(len(sound), self.want.spec.rate_hz)
+        if speech_s is not None and (spec.vad == "cut" or whole_s > LONGER_THAN_S):
+            spoken = only_speech(sound, speech_s, spec.rate_hz)
+            if len(spoken):
+                sound = spoken
+            elif spec.vad == "cut":
+                sound = np.zeros(1, np.float32)  # silence; to other encoders all of it stays
+        windows, layout = cut.sound(sound, spec, self.want.grid)
+        self.layouts[clip] = layout if speech_s is None else replace(layout, spans=[(Fraction(0), whole_s)])
+        for index, (samples, real) in enumerate(windows):
+            self.feed.add(Unit(clip, index, samples, real, float(whole_s) / len(windows)))
+
+    def read(self, clip: str, text: str) -> None:
+        """Take the words of a clip; a transcript may be empty."""
+        self.layouts[clip] = cut.text() if text.strip() else cut.silence(self.want.spec)
+        if text.strip():
+            self.feed.add(Unit(clip, 0, text))
 
     def end(self, clip: Clip, media: Media) -> None:
         """Take what is known once a clip has been read to its end."""
-        spec, grid = self.want.spec, self.want.grid
-        if spec.reads == "text":
-            self.layouts[clip.id] = cut.text()
-            self.feed.add(Unit(clip.id, 0, clip.text or ""))
-        elif spec.reads == "audio":
-            if "audio" in media.errors:
-                return self.fail(clip.id, "decode", media.errors["audio"])
-            windows, self.layouts[clip.id] = cut.sound(media.sound[spec.rate_hz], spec, grid)
-            share_s = len(media.sound[spec.rate_hz]) / spec.rate_hz / len(windows)
-            for index, (samples, real) in enumerate(windows):
-                self.feed.add(Unit(clip.id, index, samples, real, share_s))
-        elif media.pictures is None:
-            return self.fail(clip.id, "decode", media.errors.get("video", "no frames"))
+        if self.want.reads_frames:
+            self._end_of_pictures(clip.id, media)
+        elif self._follows(clip.id):
+            return  # its leader hears or reads first
+        elif self.want.spec.reads == "audio":
+            with self.failing(clip.id, "decode"):
+                sound = media.heard(self.want.spec.rate_hz, self.want.denoise)
+                self.hear(clip.id, sound, self._stored_of_leader(clip.id))
         else:
-            self.layouts[clip.id] = cut.frames(self._times_s[clip.id], media.pictures.duration_s, grid)
-            self.meter.tally.repeated[self.want.name] += self.layouts[clip.id].repeated
-            self._release(clip.id)
-        return None
+            with self.failing(clip.id, "decode"):
+                said = self._stored_of_leader(clip.id)
+                self.read(clip.id, clip.text or "" if said is None else words_of(said))
+
+    def _end_of_pictures(self, clip: str, media: Media) -> None:
+        if media.pictures is None:
+            self.fail(clip, "decode", media.errors.get("video", "no frames"))
+            return
+        times_s, taken = self._times_s[clip], self._taken[clip]
+        self.layouts[clip] = cut.frames(times_s, taken, media.pictures.duration_s, self.want.grid)
+        self.meter.tally.repeated[self.want.name] += self.layouts[clip].repeated
+        self._release(clip)
+
+    def _follows(self, clip: str) -> bool:
+        """Return whether what this entry builds on is found in this very slice."""
+        return self.leader is not None and clip in self.leader.share.sources
+
+    @property
+    def _authors(self) -> str:
+        """Return what is done about frames without a face where the authors' way is asked for."""
+        return self.want.faces.absent if self.want.faces and self.want.key.variant == "authors" else ""
 
     def fail(self, clip: str, stage: str, reason: str) -> None:
         """Give a clip up: here, and where crops wait for its boxes."""
         self.failed.setdefault(clip, (stage, reason))
         self.feed.drop(clip)
-        for kept in (self.outputs, self._held, self._groups):
+        for kept in (self.outputs, self._held, self._groups, self._faces):
             kept.pop(clip, None)
         for follower in self.followers:
             if follower.lacks(clip):
-                follower.fail(clip, stage, f"no boxes: {reason}")
+                follower.fail(clip, stage, f"without {self.want.encoder}: {reason}")
 
     @contextmanager
     def failing(self, clip: str, stage: str) -> Iterator[None]:
@@ -150,9 +204,12 @@ class Line:
     def _assembled(self, clip: str) -> Windows:
         layout = self.layouts[clip]
         if clip in self._groups:
-            groups = [self._groups[clip][index] for index in range(len(layout.groups))]
-            counts = {"n_faces": [len(group) for group in groups]} if self.want.boxes else {}
-            layout = replace(layout, groups=groups, counts=counts)
+            places = range(len(layout.groups))
+            layout = replace(layout, groups=[self._groups[clip][index] for index in places])
+            if self.want.spec.reads == "faces":
+                layout = replace(layout, counts={"n_faces": [self._faces[clip][index] for index in places]})
+                if self._authors == "skip" and self.want.grid.form == "clip":
+                    layout = cut.without_empty(layout)
         return cut.assemble(layout, self.outputs[clip], self.want.spec)
 
     def _offer(self, clip: str, shot: Shot) -> None:
@@ -172,8 +229,10 @@ class Line:
         first = self._given[clip]
         self._given[clip] += len(shot.units)
         self._groups[clip][shot.index] = tuple(range(first, self._given[clip]))
+        if shot.faces is not None:
+            self._faces[clip][shot.index] = shot.faces
         for index, data in enumerate(shot.units, first):
-            self.feed.add(Unit(clip, index, data, 1, self._slot_s, shot.time_s))
+            self.feed.add(Unit(clip, index, data, int(shot.faces != 0), self._slot_s, shot.time_s))
 
     def _deliver(self, unit: Unit, output: Output) -> None:
         if unit.clip in self.failed:
@@ -182,14 +241,17 @@ class Line:
         for follower in self.followers:
             if follower.lacks(unit.clip):
                 with follower.failing(unit.clip, "decode"):
-                    follower.cut_faces(unit.clip, unit.index, unit.time_s, unit.data, output.values)
+                    follower.follow(unit, output.values)
 
-    def _stored_boxes(self, detector: Want, clip: str) -> Windows:
-        """Return the boxes that an earlier run stored of the same picture."""
+    def _stored_of_leader(self, clip: str) -> Array | None:
+        return self._stored_windows(self.want.leader, clip).values if self.want.leader else None
+
+    def _stored_windows(self, leader: Want, clip: str) -> Windows:
+        """Return what an earlier run stored of the same media."""
         if self._stored is None:
-            self._stored = Reader(detector.folder)
+            self._stored = Reader(leader.folder)
         if self._stored.sources.get(clip) != self.share.sources[clip]:
-            raise MediaError(f"no boxes: {detector.name} failed before; RETRY=1 tries it again")
+            raise MediaError(f"{leader.name} failed before; RETRY=1 tries it again")
         return self._stored[clip]
 
     def _could_not_encode(self, clip: str, reason: str) -> None:

@@ -4,7 +4,7 @@ A file is opened once per visit, however many clips lie in it and however much i
 depends on its files and itself alone, never on which clips were read before.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -23,8 +23,10 @@ __all__ = ["Files", "Image", "Media", "MediaError", "Need", "Pictures", "Show"]
 # index it may still land too late: then further back is tried, and in the end the file is read from its start.
 PREROLLS_S = (Fraction(3, 2), Fraction(5), Fraction(15))
 
-Show = Callable[[Image, Fraction], None]
-"""What is told of every kept frame: upright RGB, and its time from the clip's start."""
+Show = Callable[[Image, Fraction, Mapping[str, int]], None]
+"""What is told of every kept frame: upright RGB, its time from the clip's start, and the slots that it begins."""
+EVEN = "even="
+"""Samplings that depend on how long the pictures last, which no header says for sure."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Need:
     """What the encoders of one visit want: sound at these rates, frames at these samplings."""
 
     rates_hz: frozenset[int] = frozenset()
-    fps: frozenset[int] = frozenset()
+    samplings: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Media:
     sound: dict[int, Samples] = field(default_factory=dict)
     pictures: Pictures | None = None
     errors: dict[str, str] = field(default_factory=dict)
+    voice: dict[tuple[str, int], Samples] = field(default_factory=dict)
+    """The voice that was separated from the sound, by what did that and at which rate it is heard."""
     opened: int = 0
     """How many files had to be opened; none where the clip before lay in the same ones."""
 
@@ -53,6 +57,13 @@ class Media:
         """Return the seconds of media that were decoded."""
         lengths = [len(samples) / rate_hz for rate_hz, samples in self.sound.items()]
         return max(lengths + ([float(self.pictures.duration_s)] if self.pictures else []), default=0.0)
+
+    def heard(self, rate_hz: int, denoise: str = "") -> Samples:
+        """Return the sound of the clip, or its voice alone; what could not be had is raised with the reason."""
+        for stage in ("audio", denoise):
+            if stage in self.errors:
+                raise MediaError(self.errors[stage])
+        return self.voice[denoise, rate_hz] if denoise else self.sound[rate_hz]
 
     def fill(self, results: Iterable[tuple[str, dict[int, Samples] | Pictures | str]]) -> None:
         """Take what each modality gave, or what is wrong with it."""
@@ -74,6 +85,7 @@ class Files:
     def __init__(self, root: Path, threads: int = 1) -> None:
         self._root, self._threads = root, threads
         self._open: dict[str, File] = {}
+        self._ends_s: dict[str, Fraction] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -87,24 +99,27 @@ class Files:
         tracks: dict[str, dict[str, Audio | Video]] = {}
         if clip.audio and need.rates_hz:
             tracks.setdefault(clip.audio.path, {})["audio"] = clip.audio
-        if clip.video and need.fps:
+        if clip.video and need.samplings:
             tracks.setdefault(clip.video.path, {})["video"] = clip.video
         for path in self._open.keys() - tracks.keys():
             self._close(path)
         media = Media()
         for path, wanted in tracks.items():
-            for image, time_s in self._visit(path, wanted, need, media):
-                show(image, time_s)
+            for image, time_s, slots in self._visit(path, wanted, need, media):
+                show(image, time_s, slots)
         return media
 
     def _visit(self, path: str, wanted: Tracks, need: Need, media: Media) -> Iterator[Kept]:
         try:
             start_s = min(map(start_of, wanted.values()))
+            even = "video" in wanted and any(sampling.startswith(EVEN) for sampling in need.samplings)
+            end_s = self._pictures_end_s(path, media) if even else None
             for entrance_s in [start_s - preroll_s for preroll_s in PREROLLS_S if start_s > preroll_s] + [Fraction(0)]:
                 file = self._opened(path, wanted, media, anew=not entrance_s)
                 if entrance_s and not file.seek(entrance_s):
                     continue
-                reading = Reading(file, wanted, need.rates_hz, need.fps, sought=entrance_s > 0)
+                sought = entrance_s > 0
+                reading = Reading(file, wanted, need.rates_hz, need.samplings, pictures_end_s=end_s, sought=sought)
                 yield from reading.frames()
                 if reading.begun:
                     media.fill(reading.results())
@@ -123,6 +138,15 @@ class Files:
             file = self._open[path] = File(self._root / path, self._threads)
         file.touched = True
         return file
+
+    def _pictures_end_s(self, path: str, media: Media) -> Fraction:
+        """Return where the pictures of a file end; it is opened once more for that, for all its clips."""
+        if path not in self._ends_s:
+            media.opened += 1
+            file = File(self._root / path, self._threads)
+            with file.container:
+                self._ends_s[path] = file.pictures_end_s()
+        return self._ends_s[path]
 
     def _close(self, path: str) -> None:
         if path in self._open:

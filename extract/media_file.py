@@ -10,8 +10,8 @@ from typing import Any
 import av
 from av.stream import Disposition
 
-from extract.media_stream import FLUSHED, MOST_PIXELS, REMADE, Heard, Kept, MediaError, Seen, start_s
-from extract.picture import Pictures
+from extract.media_stream import FLUSHED, MOST_PIXELS, REMADE, Heard, Kept, MediaError, Seen, length_s, start_s
+from extract.picture import LONE_FRAME_S, Pictures, Sampling
 from extract.sound import LONGEST_S, Samples
 from manifests import Audio, Video
 
@@ -89,12 +89,28 @@ class File:
         last_s = max(ends_s.values(), default=Fraction(0))
         return ends_s.get(index, last_s) + SHORTFALL_S < own_s or last_s + SHORTFALL_S < self.promised_s
 
+    def pictures_end_s(self) -> Fraction:
+        """Return where the pictures end, by the time stamps of their packets: read to the end, none is decoded."""
+        lasts_s = {Fraction(0): Fraction(0)}
+        for packet in self.container.demux():
+            if packet.stream in self.streams["video"] and packet.pts is not None:
+                lasts_s[packet.pts * packet.time_base - self.origin_s] = (packet.duration or 0) * packet.time_base
+        before_s, last_s = [Fraction(0), *sorted(lasts_s)][-2:]
+        return last_s + (lasts_s[last_s] or (last_s - before_s) or LONE_FRAME_S)
+
 
 class Reading:
     """One way through a file, from where it stands to the end of a clip."""
 
     def __init__(
-        self, file: File, wanted: Tracks, rates_hz: Iterable[int], fps: Iterable[int], *, sought: bool
+        self,
+        file: File,
+        wanted: Tracks,
+        rates_hz: Iterable[int],
+        samplings: Iterable[str],
+        *,
+        pictures_end_s: Fraction | None = None,
+        sought: bool,
     ) -> None:
         self.file, self.sought = file, sought
         self.wanted = wanted
@@ -107,7 +123,7 @@ class Reading:
                 self.lines[stream.index] = (
                     Heard(track, stream, file.origin_s, rates_hz, sought=sought)
                     if isinstance(track, Audio)
-                    else Seen(track, stream, file.origin_s, fps, sought=sought)
+                    else Seen(track, stream, file.origin_s, _sampling(track, samplings, pictures_end_s), sought=sought)
                 )
 
     @property
@@ -130,7 +146,9 @@ class Reading:
             if self.begun:
                 yield from held
                 held.clear()
-            elif any(line.missed for line in self.lines.values()) or sum(i.nbytes for i, _ in held) > HELD_BYTES:
+            elif (
+                any(line.missed for line in self.lines.values()) or sum(image.nbytes for image, *_ in held) > HELD_BYTES
+            ):
                 return
             if all(line.done for line in self.lines.values()):
                 return
@@ -150,6 +168,14 @@ class Reading:
                 yield modality, self.lines[self.file.streams[modality][0].index].finish()
             except ValueError as error:
                 yield modality, f"{track.path}: {error}"
+
+
+def _sampling(track: Video, samplings: Iterable[str], pictures_end_s: Fraction | None) -> Sampling:
+    most_s = length_s(track)
+    if pictures_end_s is None:
+        return Sampling(most_s, samplings)
+    left_s = max(pictures_end_s - start_s(track), LONE_FRAME_S)
+    return Sampling(most_s, samplings, left_s if most_s is None else min(left_s, most_s))
 
 
 def _is_cover(stream: Any) -> bool:

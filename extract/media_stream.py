@@ -1,7 +1,7 @@
 """One stream of a media file, from packets to what a clip needs of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -28,7 +28,8 @@ FLUSHED, REMADE = ("pcm_", "flac", "alac"), frozenset("aac ac3 eac3 mp2 mp2float
 MOST_PIXELS = 8192 * 4608
 
 Image = NDArray[np.uint8]
-Kept = tuple[Image, Fraction]
+Kept = tuple[Image, Fraction, Mapping[str, int]]
+"""A frame, its time from the clip's start, and the slot that it begins in each sampling that wants it."""
 
 
 class MediaError(ValueError):
@@ -92,7 +93,7 @@ class Heard(Line):
         super().__init__(track, stream, origin_s, sought=sought)
         if sought and self.decoder is not None and self.decoder.name in REMADE:
             self.decoder = _remade(self.decoder)
-        self.sound = Sound(_length_s(track), track.channel, rates_hz)
+        self.sound = Sound(length_s(track), track.channel, rates_hz)
         self.before: Packet[Any] | None = None
         """The last packet before that moment, which may reach into it."""
         self.inside = not sought
@@ -148,10 +149,10 @@ class Heard(Line):
 class Seen(Line):
     """Pictures on their way: those that the samplings take are made upright and RGB, no others."""
 
-    def __init__(self, track: Video, stream: Any, origin_s: Fraction, fps: Iterable[int], *, sought: bool) -> None:
+    def __init__(self, track: Video, stream: Any, origin_s: Fraction, sampling: Sampling, *, sought: bool) -> None:
         super().__init__(track, stream, origin_s, sought=sought)
         self.side = track.side
-        self.sampling = Sampling(_length_s(track), fps)
+        self.sampling = sampling
         self.reformatter = VideoReformatter()
 
     @property
@@ -160,14 +161,14 @@ class Seen(Line):
         return bool(self.error) or self.sampling.done
 
     def take(self, frame: VideoFrame, time_s: Fraction) -> Iterator[Kept]:
-        """Keep a frame when it is the first of a slot."""
+        """Keep a frame when it is the first of a slot of any sampling."""
         self.missed = not self.begun and time_s > 0
         self.begun = not self.missed
         if frame.width * frame.height > MOST_PIXELS:
             raise MediaError(f"expected pictures up to 8K, got {frame.width} x {frame.height}")
         lasts_s = frame.duration * frame.time_base if frame.duration and frame.time_base else Fraction(0)
-        if not self.missed and self.sampling.takes(time_s, lasts_s):
-            yield self._upright(frame), time_s
+        if not self.missed and (slots := self.sampling.takes(time_s, lasts_s)):
+            yield self._upright(frame), time_s, slots
 
     def _upright(self, frame: VideoFrame) -> Image:
         image = self.reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
@@ -188,7 +189,7 @@ def start_s(track: Audio | Video) -> Fraction:
     return max(Fraction(0), Fraction(str(track.start_s)) + Fraction(str(track.offset_s)))
 
 
-def _length_s(track: Audio | Video) -> Fraction | None:
+def length_s(track: Audio | Video) -> Fraction | None:
     """Return how long the clip may be, where the manifest says so."""
     if track.end_s is None:
         return None

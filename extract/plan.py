@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from extract.encoders import Reads
 from extract.slices import Share, Slice, expected_s, length_s, slice_up
 from extract.sources import Sources
 from extract.wanted import Want, wants
@@ -84,15 +83,10 @@ def plan(
     """
     clips = [clip for clip in manifest.clips if chosen(clip)]
     sources = Sources(manifest, deep=deep)
-    digests = {reads: sources.of(clips, reads) for reads in {_source(want) for want in wanted}}
+    digests = {reads: sources.of(clips, reads) for reads in {want.source for want in wanted}}
     sources.save()
-    entries = tuple(_entry(want, clips, digests[_source(want)], retry=retry) for want in wanted)
+    entries = tuple(_entry(want, clips, digests[want.source], retry=retry) for want in wanted)
     return Plan(manifest, entries, tuple(_slices(manifest.clips, entries)))
-
-
-def _source(want: Want) -> Reads:
-    """Faces are cut from frames: what reads either has one digest, made once."""
-    return "frames" if want.spec.reads == "faces" else want.spec.reads
 
 
 def _slices(clips: Sequence[Clip], entries: Sequence[EntryPlan]) -> Iterator[Slice]:
@@ -159,6 +153,8 @@ def _entry(want: Want, clips: Sequence[Clip], reads: Mapping[str, str], *, retry
 def _windows(want: Want, clip: Clip) -> int | None:
     if want.spec.reads == "text":
         return 1
+    if want.grid.form == "frames":
+        return None
     seconds = length_s(clip, [want.spec.reads])
     return None if seconds is None else windows_in(seconds, want.grid)
 

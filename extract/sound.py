@@ -26,8 +26,8 @@ USUAL_NAMES = {
 HOLE_S, LONGEST_HOLE_S = Fraction(1, 10), 600
 # A tiny file can hold days of silence; no clip may fill the memory.
 LONGEST_S = 4 * 3600
-# How many samples are brought to another rate at once.
-CHUNK = 1 << 16
+# How many samples are brought to another rate at once, and how well.
+CHUNK, QUALITY = 1 << 16, "HQ"
 
 
 class Sound:
@@ -109,7 +109,7 @@ class _Output:
             self.ready.append(piece)
             return
         if self.stream is None:
-            self.stream = soxr.ResampleStream(from_hz, self.rate_hz, 1, dtype="float32", quality="HQ")
+            self.stream = soxr.ResampleStream(from_hz, self.rate_hz, 1, dtype="float32", quality=QUALITY)
         self.waiting.append(piece)
         self.wait += len(piece)
         if self.wait >= CHUNK:
@@ -124,6 +124,13 @@ class _Output:
     def finish(self) -> Samples:
         self.resample(last=True)
         return np.concatenate(self.ready)
+
+
+def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Bring a whole sound to another rate."""
+    if from_hz == to_hz:
+        return samples
+    return np.asarray(soxr.resample(samples, from_hz, to_hz, quality=QUALITY), np.float32)
 
 
 def mono(planes: Samples, names: Sequence[str], channel: str) -> Samples:

@@ -34,7 +34,7 @@ def tried(manifest: Manifest, wanted: Sequence[Want], clips: Sequence[str], devi
     if not units:
         raise ValueError(f"these {len(clips)} clips give {want.encoder} nothing to encode; name others: CLIPS=")
     with using(weights):
-        verdict = check(want.encoder, units, device)
+        verdict = check(want.encoder, units, device, want.options)
     place = _place(want, device)
     place.parent.mkdir(parents=True, exist_ok=True)
     with beside(place) as temporary:
@@ -50,7 +50,7 @@ def refuse_unlike(todo: Plan, device: str, say: Callable[[str], None]) -> None:
         if verdict is None:
             say(f"{want.encoder}: measuring PRECISION=fast on your clips, once")
             clips = [clip.id for clip in todo.slices[0].clips[:TRIAL_CLIPS]]
-            fast = wants(manifest.corpus, [f"{want.encoder}:{want.grid}"], "fast")
+            fast = wants(manifest.corpus, [want.asked], "fast", language=want.options.get("language", ""))
             verdict = tried(manifest, fast, clips, device)
         if not verdict.passed:
             raise ValueError("\n".join((*verdict_lines(verdict), "PRECISION=exact is always right")))
@@ -89,8 +89,8 @@ def gathered(
 
 
 def _moved(want: Want, folder: Path) -> Want:
-    boxes = _moved(want.boxes, folder) if want.boxes else None
-    return replace(want, folder=folder / want.name, boxes=boxes)
+    leader = _moved(want.leader, folder) if want.leader else None
+    return replace(want, folder=folder / want.name, leader=leader)
 
 
 def _place(want: Want, device: str) -> Path:

@@ -4,7 +4,7 @@ Time is a `Fraction` of a second from the clip's start; a float would put frames
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +22,7 @@ def spans(duration_s: Fraction, grid: Grid) -> list[Span]:
     """
     if duration_s <= 0:
         return []
-    if grid.form == "clip" or duration_s <= grid.length_s:
+    if grid.form != "windows" or duration_s <= grid.length_s:
         return [(Fraction(0), duration_s)]
     found: list[Span] = []
     start_s = Fraction(0)
@@ -70,6 +70,12 @@ def slots(times_s: Sequence[Fraction], span: Span, fps: int) -> Slots:
     return Slots(tuple(chosen), repeated)
 
 
+def spread(taken: Sequence[int], count: int) -> Slots:
+    """Fill slots 0 to `count` with the frames that began them, `taken` in rising order; an empty one repeats."""
+    frames = [max(0, bisect_right(taken, k) - 1) for k in range(count)] if taken else []
+    return Slots(tuple(frames), count - len(taken) if taken else 0)
+
+
 def _shown_before(times_s: Sequence[Fraction], first: int, fps: int) -> int:
     return bisect_left(times_s, Fraction(slot_of(times_s[first - 1], fps), fps)) if first else 0
 
@@ -88,7 +94,7 @@ def samples(span: Span, rate_hz: int) -> tuple[int, int]:
 
 def covered_s(duration_s: Fraction, grid: Grid) -> Fraction:
     """Return where the last window ends; however the clip goes on, what lies before is in a window."""
-    if grid.form == "clip" or duration_s <= grid.length_s:
+    if grid.form != "windows" or duration_s <= grid.length_s:
         return duration_s
     # Windows start every step for as long as the tail is long enough and none before has reached the end.
     begun = math.ceil(duration_s / grid.step_s) - 1

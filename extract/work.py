@@ -5,19 +5,21 @@ A clip that fails is data: it is recorded with its stage and reason, and never s
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import distributions
 from itertools import groupby
 from time import perf_counter
 
-from extract import encoders, weights
+from extract import denoisers, encoders, weights
 from extract.ahead import Ahead, Frame, Task
 from extract.encode import BatchSize
 from extract.line import Line
-from extract.media import Need
+from extract.media import Media, Need
 from extract.slices import Job, Slice
+from extract.sound import resampled
 from extract.sources import reachable
 from extract.tally import Meter, Tally
+from extract.wanted import Want
 from features.entries import create
 from manifests import Audio, Clip, Video
 
@@ -38,10 +40,16 @@ class Worker:
         self.readers = max(1, (job.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1) // 2)
         with weights.using(job.weights):
             self.encode = {
-                want.name: encoders.module(want.encoder).load(job.device, want.key.precision) for want in job.wants
+                want.name: encoders.module(want.encoder).load(job.device, want.key.precision, **want.options)
+                for want in job.wants
             }
-        for want in job.wants:  # once: were the cache's disk lost later, its folder would begin anew on another one
-            create(want.folder, want.key)
+            self.separate = {
+                name: denoisers.module(name).load(job.device) for name in {want.denoise for want in job.wants} - {""}
+            }
+            for want in job.wants:  # once: were the cache's disk lost later, its folder would begin anew on another one
+                create(want.folder, want.key)
+                if leave := getattr(encoders.module(want.encoder), "leave", None):
+                    leave(want.folder, job.device)
         on_gpu = job.device.startswith("cuda")
         self.sizes = {want.name: BatchSize(want.spec.batch, grows=on_gpu) for want in job.wants}
         self.provenance = _provenance(job.device)
@@ -56,11 +64,12 @@ class Worker:
             if isinstance(piece, Frame):
                 for line in lines:
                     if line.want.reads_frames and line.lacks(piece.clip.id):
-                        line.see(piece.clip.id, piece.image, piece.time_s)
+                        line.see(piece.clip.id, piece.image, piece.time_s, piece.slots)
                 continue
             clip, media = piece
             if media.errors:
                 reachable(self.job.root)
+            self._hear_voices(clip, media, lines, meter)
             meter.tally.files += media.opened
             meter.tally.media_s += media.length_s
             meter.tally.clips += 1
@@ -70,15 +79,29 @@ class Worker:
         for line in lines:  # a detector before the faces that it finds
             line.feed.flush()
         for line in lines:
-            line.write([clip.id for clip in part.clips], self.provenance)
+            line.write([clip.id for clip in part.clips], self.provenance | _origin(line.want))
         return meter.tally
+
+    def _hear_voices(self, clip: Clip, media: Media, lines: Iterable[Line], meter: Meter) -> None:
+        """Separate the voice of a clip from its sound, once for all encoders that want it."""
+        wanted = {(line.want.denoise, line.want.spec.rate_hz) for line in lines if line.lacks(clip.id)}
+        for name in sorted({name for name, _ in wanted if name and "audio" not in media.errors}):
+            from_hz = denoisers.module(name).RATE_HZ
+            try:
+                with meter.step(name, [clip.id], media.length_s):
+                    voice = self.separate[name](media.sound[from_hz])
+            except Exception as error:  # noqa: BLE001 (whatever a network throws at one clip must not stop the others)
+                media.errors[name] = f"{type(error).__name__}: {error}"
+                continue
+            for rate_hz in {rate_hz for one, rate_hz in wanted if one == name}:
+                media.voice[name, rate_hz] = resampled(voice, from_hz, rate_hz)
 
     def _lines(self, part: Slice, meter: Meter) -> list[Line]:
         lines: dict[str, Line] = {}
         for share in part.shares:
-            name, boxes = share.want.name, share.want.boxes
-            detector = lines.get(boxes.name) if boxes else None
-            lines[name] = Line(share, self.encode[name], self.sizes[name], meter, detector)
+            name, leader = share.want.name, share.want.leader
+            ahead = lines.get(leader.name) if leader else None
+            lines[name] = Line(share, self.encode[name], self.sizes[name], meter, ahead)
         return list(lines.values())
 
     def _visits(self, part: Slice) -> Iterator[list[Task]]:
@@ -108,9 +131,16 @@ def _file(clip: Clip) -> str:
 def _need(part: Slice, clip: Clip) -> Need:
     wants = [share.want for share in part.shares if clip.id in share.sources]
     return Need(
-        rates_hz=frozenset(want.spec.rate_hz for want in wants if want.spec.reads == "audio"),
-        fps=frozenset(want.grid.fps for want in wants if want.reads_frames and want.grid.fps),
+        rates_hz=frozenset(want.rate_hz for want in wants if want.spec.reads == "audio"),
+        samplings=frozenset(want.grid.sampling for want in wants if want.reads_frames),
     )
+
+
+def _origin(want: Want) -> dict[str, str]:
+    """Return what a reader of one entry should know of its encoder."""
+    spec = want.spec
+    found = {"parameters": str(spec.parameters), "trained_on": ",".join(spec.trained_on)}
+    return {name: value for name, value in found.items() if value not in ("", "0")}
 
 
 def _provenance(device: str) -> dict[str, str]:

@@ -75,6 +75,13 @@ def key_of(folder: Path) -> Key:
     return key
 
 
+def is_random(folder: Path) -> bool:
+    """Return whether random weights made an entry, or one that it builds on as far as those are here."""
+    key = key_of(folder)
+    below = [folder.parent / name for name in key.builds_on]
+    return key.random or any(is_random(one) for one in below if (one / SPEC).is_file())
+
+
 def entries(corpus: str) -> dict[Path, Key]:
     """Return every entry of a corpus."""
     return {folder: key_of(folder) for folder in _folders(corpus)}

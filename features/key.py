@@ -13,16 +13,22 @@ from fractions import Fraction
 from typing import Any, Literal, Self
 
 FORMAT = 1
+RANDOM = "random:"
+"""How weights begin that a trial drew."""
 Precision = Literal["exact", "fast"]
+Variant = Literal["", "authors", "repaired"]
 _WINDOWS = re.compile(r"windows\(([^,()]+),([^,()]+),([^,()]+)\)")
 _SAMPLING = re.compile(r"fps=[1-9]\d*|every=[1-9]\d*,max=[1-9]\d*|even=[1-9]\d*")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How a clip is cut in time: overlapping windows, or one span over the whole clip; and which frames are taken."""
+    """How a clip is cut in time: overlapping windows, one span over the whole clip, or frame by frame.
 
-    form: Literal["windows", "clip"]
+    Also which frames are taken: the first of every slot of a clock, every nth, or so many evenly spread over the clip.
+    """
+
+    form: Literal["windows", "clip", "frames"]
     length_s: Fraction = Fraction(0)
     step_s: Fraction = Fraction(0)
     min_tail_s: Fraction = Fraction(0)
@@ -31,6 +37,8 @@ class Grid:
     def __post_init__(self) -> None:
         if self.sampling and not _SAMPLING.fullmatch(self.sampling):
             raise ValueError(f"expected a sampling like fps=10, every=5,max=25 or even=12, got {self.sampling!r}")
+        if self.form == "frames" and not self.sampling:
+            raise ValueError("expected a sampling of frames, as in frames@every=5,max=25")
         if self.form == "windows" and not (self.step_s > 0 and 0 <= self.min_tail_s <= self.length_s > 0):
             raise ValueError(f"expected 0 < step and 0 <= min_tail <= length, got {self}")
         # Slots of a window are slots of the clip only when windows start on a slot.
@@ -39,10 +47,10 @@ class Grid:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `windows(3,2,2)`, `windows(3,2,2)@fps=10`, `clip` or `clip@every=5,max=25`."""
+        """Read `windows(3,2,2)`, `windows(3,2,2)@fps=10`, `clip`, `clip@even=12` or `frames@every=5,max=25`."""
         form, _, sampling = text.replace(" ", "").partition("@")
-        if form == "clip":
-            return cls("clip", sampling=sampling)
+        if form in ("clip", "frames"):
+            return cls("clip" if form == "clip" else "frames", sampling=sampling)
         match = _WINDOWS.fullmatch(form)
         if not match:
             raise ValueError(f"expected a grid like windows(3,2,2)@fps=10 or clip, got {text!r}")
@@ -54,13 +62,18 @@ class Grid:
 
     def __str__(self) -> str:
         seconds = ",".join(_exact(value) for value in (self.length_s, self.step_s, self.min_tail_s))
-        form = "clip" if self.form == "clip" else f"windows({seconds})"
+        form = f"windows({seconds})" if self.form == "windows" else self.form
         return f"{form}@{self.sampling}" if self.sampling else form
 
     @property
     def fps(self) -> int | None:
         """Return the slots per second, where frames are taken by time."""
         return int(self.sampling[4:]) if self.sampling.startswith("fps=") else None
+
+    @property
+    def even(self) -> int | None:
+        """Return how many frames are taken, where they are spread evenly over a clip."""
+        return int(self.sampling[5:]) if self.sampling.startswith("even=") else None
 
 
 @dataclass(frozen=True)
@@ -73,10 +86,15 @@ class Key:
     dtype: str = "float16"
     weights: str = ""
     builds_on: tuple[str, ...] = ()
-    variant: Literal["", "authors", "repaired"] = ""
+    variant: Variant = ""
     precision: Precision = "exact"
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def random(self) -> bool:
+        """Return whether random weights had a part in it, its own or a setting's."""
+        return any(str(value).startswith(RANDOM) for value in (self.weights, *self.settings.values()))
 
     @property
     def fingerprint(self) -> str:

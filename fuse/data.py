@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from features import CacheError, Reader, Windows, find
+from features.entries import is_random
 from fuse.batch import Batch, Shapes
 from fuse.recipe import Recipe
 from manifests import Clip
@@ -67,6 +68,7 @@ class Dataset:
 def load(clips: Sequence[Clip], recipe: Recipe, train: Sequence[int]) -> Dataset:
     """Join clips with the entries that a recipe names; statistics come from the training clips alone."""
     entries = {modality: _find(recipe, modality, where) for modality, where in recipe.used.items()}
+    _refuse_random(entries, allowed=recipe.data.random_weights)
     read = {modality: _read(folder, clips, recipe.data.windows) for modality, folder in entries.items()}
     digest = hashlib.sha256()
     for modality, (_, sources) in read.items():
@@ -85,6 +87,19 @@ def _find(recipe: Recipe, modality: str, where: Mapping[str, str]) -> Path:
         return find(recipe.corpus, **where)
     except CacheError as error:
         raise CacheError(f"encoders.{modality}: {error}") from None
+
+
+def _refuse_random(entries: Mapping[str, Path], *, allowed: bool) -> None:
+    """Let nobody take features of random weights for real ones, and nobody mix them with real ones."""
+    drawn = {modality: is_random(folder) for modality, folder in entries.items()}
+    names = ", ".join(f"{modality} ({entries[modality].name})" for modality, yes in drawn.items() if yes)
+    if names and not all(drawn.values()):
+        raise CacheError(f"{names}: features of random weights are never mixed with real ones; extract real ones")
+    if names and not allowed:
+        raise CacheError(
+            f"{names}: these features are of random weights, so that no score would mean anything; extract real ones, "
+            'or say SET="data.random_weights=true" to try the pipeline'
+        )
 
 
 def _read(folder: Path, clips: Sequence[Clip], windows: str) -> tuple[list[Windows | None], list[str | None]]:

@@ -27,6 +27,7 @@ from fuse.train import Seed, probabilities
 from manifests.labels import TASKS
 
 SCORED = ("dev", "test")
+RANDOM_NOTE = "The features are of encoders with random weights. These numbers mean nothing; they show that it runs."
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Experiment:
             outcomes=outcomes,
             command=command,
             provenance=self._provenance(),
-            warnings=(self.note,) if self.note else (),
+            warnings=tuple(filter(None, (self.note, RANDOM_NOTE if self.recipe.data.random_weights else ""))),
         )
 
     def _linear(self) -> Predictions:

@@ -32,6 +32,8 @@ class Data:
     """Average the windows of a clip element-wise, as paper 000 does, or keep them all."""
     standardise: bool = False
     """Bring every feature to mean 0 and deviation 1 over the training clips."""
+    random_weights: bool = False
+    """Let features of random weights through, to try a pipeline; the report says that its numbers mean nothing."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,12 @@ class Manifest:
                 raise ManifestError(f"row {row}, column 'id': {clip.id!r} already stands in row {seen[clip.id]}")
             seen[clip.id] = row
 
+    @property
+    def language(self) -> str:
+        """Return what is spoken, where all clips are known to speak one language."""
+        spoken = {clip.language for clip in self.clips}
+        return spoken.pop() or "" if len(spoken) == 1 else ""
+
 
 def folder() -> Path:
     """Return where manifests lie: `MANIFESTS_ROOT`, or this package's own folder."""

@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from features import Key, Windows, Writer, folder_of
 
-ROOTS = ("FEATURES_ROOT", "MANIFESTS_ROOT", "RUNS_ROOT", "DEMO_ROOT")
+ROOTS = ("FEATURES_ROOT", "MANIFESTS_ROOT", "RUNS_ROOT", "DEMO_ROOT", "WEIGHTS_ROOT")
 TOY = Key("toy", 1, "clip")
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -25,6 +25,17 @@ settings.load_profile("house")
 def pytest_configure():
     """Say offline before any library is imported; subprocesses inherit it."""
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+
+
+def pytest_collection_modifyitems(items):
+    """Let the tests of one encoder follow each other: the large ones are loaded once, and never two at a time."""
+    places = [place for place, item in enumerate(items) if item.path.name == "test_encoders.py"]
+    named = sorted(
+        (items[place] for place in places),
+        key=lambda item: item.callspec.params.get("name", "") if hasattr(item, "callspec") else "",
+    )
+    for place, item in zip(places, named, strict=True):
+        items[place] = item
 
 
 @pytest.fixture(scope="session", autouse=True)

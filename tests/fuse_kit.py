@@ -36,11 +36,16 @@ def clips(train=24, dev=8, test=8):
     return tuple(made)
 
 
-def store(clip_list, missing=lambda modality, clip: False, windows=2):
-    """Write a manifest and one entry per modality; the features of a clip follow from its id and label."""
+def store(clip_list, missing=lambda modality, clip: False, windows=2, weights=None):
+    """Write a manifest and one entry per modality; the features of a clip follow from its id and label.
+
+    `weights` says by modality which an entry was computed with, `random:0` for instance.
+    """
     manifests.write(Manifest("demo", Path("nowhere"), tuple(clip_list)))
     for number, (modality, (encoder, t, d)) in enumerate(SHAPES.items()):
-        key = Key(encoder, 1, "clip" if modality == "text" else "windows(3,2,2)", "float32")
+        key = Key(
+            encoder, 1, "clip" if modality == "text" else "windows(3,2,2)", "float32", (weights or {}).get(modality, "")
+        )
         with Writer(folder_of("demo", key), key, {}, "MIT") as writer:
             for i, clip in enumerate(clip_list):
                 if not missing(modality, clip):

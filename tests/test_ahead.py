@@ -12,7 +12,7 @@ from extract.ahead import Ahead, Frame, Task
 from extract.media import Need
 from extract.tally import Meter
 
-NEED = Need(frozenset({16_000}), frozenset({10}))
+NEED = Need(frozenset({16_000}), frozenset({"fps=10"}))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from extract import cut, encoders
-from extract.cut import Output
+from extract.cut import Layout, Output
 from features import Grid
 
 WINDOWS = Grid.parse("windows(3,2,2)")
@@ -49,7 +49,7 @@ def test_a_whole_clip_of_sound_is_one_unit_without_padding():
 
 def test_windows_share_the_frames_of_the_second_that_they_share():
     """Windows overlap by a second: its ten frames stand in both, and there are fifty in all."""
-    layout = cut.frames(first_of_slots(5), Fraction(5), TEN)
+    layout = cut.frames(first_of_slots(5), range(50), Fraction(5), TEN)
     assert [len(window) for window in layout.windows] == [30, 30]
     assert layout.windows[0][20:] == layout.windows[1][:10]
     assert len(layout.groups) == 50
@@ -58,13 +58,51 @@ def test_windows_share_the_frames_of_the_second_that_they_share():
 
 def test_a_short_window_of_frames_repeats_its_last_one():
     """A clip of 1.2 s fills its 30 steps by repeating the last frame, and 12 of them are real."""
-    layout = cut.frames(first_of_slots(1.2), Fraction(6, 5), TEN)
+    layout = cut.frames(first_of_slots(1.2), range(12), Fraction(6, 5), TEN)
     outputs = {i: Output(np.full((1, 3), i, np.float32)) for i in range(len(layout.groups))}
     found = cut.assemble(layout, outputs, encoders.spec("toy_frames"))
     assert found.stack().shape == (1, 30, 3)
     assert found.valid.tolist() == [12]
     assert found.values[:, 0].tolist() == [*range(12), *[11] * 18]
     np.testing.assert_allclose(found.spans_s, [[0, 1.2]])
+
+
+def test_every_fifth_frame_is_one_sequence():
+    """Frames that are taken by their number stand one after another, as many as there are."""
+    layout = cut.frames(first_of_slots(0.7), range(7), Fraction(7, 10), Grid.parse("clip@every=5,max=25"))
+    assert layout.windows == [tuple(range(7))]
+    assert layout.spans == [(0, Fraction(7, 10))]
+
+
+def test_evenly_spread_frames_fill_every_slot():
+    """Of a film with fewer frames than slots, an empty slot shows the frame before it, and is counted."""
+    layout = cut.frames(first_of_slots(0.3), [0, 4, 8], Fraction(3, 10), Grid.parse("clip@even=12"))
+    assert layout.windows == [(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)]
+    assert layout.repeated == 9
+
+
+def test_frame_by_frame_each_is_a_window():
+    """On the grid "frames" each frame lasts until the next, the last until the film ends."""
+    times_s = [Fraction(0), Fraction(1, 5), Fraction(2, 5)]
+    layout = cut.frames(times_s, range(3), Fraction(1, 2), Grid.parse("frames@every=5,max=25"))
+    assert layout.windows == [(0,), (1,), (2,)]
+    assert layout.spans == [(times_s[0], times_s[1]), (times_s[1], times_s[2]), (times_s[2], Fraction(1, 2))]
+
+
+def test_what_nobody_said_is_zeros():
+    """An empty transcript has a window of full length of which nothing is real, its mask included."""
+    spec = encoders.spec("minilm")
+    found = cut.assemble(cut.silence(spec), {}, spec)
+    assert found.stack().shape == (1, 48, 384)
+    assert found.valid.tolist() == [0]
+    assert not found.values.any()
+    assert found.steps["token_mask"].tolist() == [0] * 48
+
+
+def test_empty_groups_are_left_out():
+    """Frames without a face leave a sequence, in order; of none but such, one step of zeros stays."""
+    layout = Layout([(0,), (), (1,), ()], [(0, 1, 2, 3), (1, 3)], [(Fraction(0), Fraction(1))] * 2)
+    assert cut.without_empty(layout).windows == [(0, 2), (1,)]
 
 
 def test_text_is_one_window_that_covers_no_time():

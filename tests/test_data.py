@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from features import CacheError, Reader, find
+from features import CacheError, Key, Reader, find, folder_of
+from features.entries import create, is_random
 from fuse import data, protocol
 from fuse.batch import Batch
 
@@ -130,3 +131,35 @@ def test_a_batch_refuses_masks_that_do_not_fit(field):
     with pytest.raises(ValueError, match="audio: expected"):
         dataclasses.replace(batch, **{field: {**getattr(batch, field), "audio": torch.ones(2, 7, dtype=torch.bool)}})
     assert isinstance(batch, Batch)
+
+
+ALL = dict.fromkeys(fuse_kit.SHAPES, "random:0")
+ALLOWED = "data.random_weights=true"
+
+
+@pytest.mark.parametrize(
+    ("weights", "settings", "reason"),
+    [
+        (ALL, (), r"audio .*video .*text .*no score would mean anything.*data.random_weights=true"),
+        ({"audio": "random:0"}, (), r"audio \(mfcc-\w+\): .*never mixed with real ones"),
+        ({"audio": "random:0"}, (ALLOWED,), "never mixed with real ones"),
+    ],
+)
+def test_features_of_random_weights_are_refused(weights, settings, reason):
+    """Nobody takes them for real ones, and nobody mixes them with real ones, allowed or not."""
+    clips = fuse_kit.clips()
+    fuse_kit.store(clips, weights=weights)
+    with pytest.raises(CacheError, match=reason):
+        loaded(clips, *settings)
+
+
+def test_features_of_random_weights_may_be_allowed_where_all_are():
+    """Whoever tries a pipeline says so; an entry that builds on random boxes counts as random too."""
+    clips = fuse_kit.clips()
+    fuse_kit.store(clips, weights=ALL)
+    assert len(loaded(clips, ALLOWED).clips) == len(clips)
+    boxes = Key("yolo_face", 1, "clip", weights="random:0")
+    create(folder_of("demo", boxes), boxes)
+    faces = Key("hog", 1, "clip", builds_on=(boxes.name,))
+    create(folder_of("demo", faces), faces)
+    assert is_random(folder_of("demo", faces))

@@ -11,7 +11,7 @@ from torch import nn
 
 from extract.encoders import emoaffectnet
 from extract.encoders._emoaffectnet import Bottleneck, folded
-from extract.faces import crop
+from extract.faces import PRESETS, cut
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -71,6 +71,15 @@ def test_features_match_the_authors(golden, state):
     assert_golden(features, golden["features"])
     assert_golden(built.fc2(features.relu()), golden["logits"])
     assert_golden(built(torch.zeros(1, 3, 224, 224)), golden["features_zero_input"])
+
+
+def test_nobody_is_the_picture_of_nothing(golden, state):
+    """Where there is no face, features are the authors' response to an input of zeros, whatever is shown."""
+    shown = fill.integers("emoaffectnet.image", (2, 224, 224, 3), 0, 0, 256).astype(np.uint8)
+    found = emoaffectnet.ready(network(state), "cpu", "exact")(shown, np.array([0, 1]))
+    assert found.shape == (2, 1, 512)
+    assert_golden(found[0], golden["features_zero_input"])
+    assert np.abs(found[1] - found[0]).max() > 1
 
 
 def test_every_stage_matches_the_authors(golden, state):
@@ -138,7 +147,7 @@ def test_preparation_matches_the_authors(i):
     height, width = (int(side) for side in golden[f"size_{i}"])
     image = fill.integers(f"emoaffectnet.prep.{i}", (height, width, 3), 0, 0, 256).astype(np.uint8)
     spec = emoaffectnet.SPEC
-    face = crop(image, np.array([0, 0, width, height, 1], np.float32), spec.size_px, spec.resize)
+    face = cut(image, np.array([0, 0, width, height, 1], np.float32), PRESETS[spec.preset], spec.size_px, spec.resize)
     found = emoaffectnet.prepared(torch.from_numpy(np.array(face[None])))[0].double().numpy()
     for name, got in {
         "strided": found[:, 3::16, 5::16],

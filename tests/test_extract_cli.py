@@ -1,6 +1,7 @@
 """`python -m extract` as a user meets it: what it lists, what it refuses, what it says."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_the_listing_says_what_matters_of_every_encoder(capsys):
     ("arguments", "answer"),
     [
         (["run", "toys", "--encoders", "mini_lm"], "unknown encoder 'mini_lm'. Did you mean 'minilm'?"),
-        (["run", "toys", "--encoders", "toy_audio,,"], "unknown encoder ''"),
+        (["run", "toys", "--encoders", "mfcc+vad=cat"], "unknown vad 'cat'. Did you mean 'cut'?"),
         (["run", "toys", "--encoders", "mfcc:clips"], "unknown grid 'clips'. Did you mean 'clip'?"),
         (["run", "toys", "--encoders", "mtcnn:windows(0.1,0.1)@fps=10"], "Did you mean 'windows(0.1,0.1,0)@fps=10'?"),
         (["run", "toys", "--split", "trian"], "unknown split 'trian'. Did you mean 'train'?"),
@@ -175,7 +176,7 @@ def test_text_alone_is_measured_in_clips(capsys):
     """A corpus without media says clips a second, not zero media seconds."""
     code, out, err = run(capsys, "run", "toys", "--encoders", "toy_text")
     assert (code, err) == (0, "")
-    assert "40 clips in 0 s: " in out
+    assert re.search(r"40 clips in \d+ s: ", out)
     assert "clips per second; 0 files opened" in out
     assert "media" not in out
 

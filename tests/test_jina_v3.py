@@ -1,12 +1,13 @@
-"""jina_v3 pads, masks and orders sentences right, here at a reduced size; and asks for its files by name."""
+"""jina_v3 computes what transformers computes, here at a reduced size, and asks for its files by name."""
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import JinaEmbeddingsV3Config, JinaEmbeddingsV3ForMaskedLM
 
 from extract import weights
-from extract.encoders import jina_v3
+from extract.encoders import _tokens, jina_v3
 from extract.network import fill, filled
 from extract.weights import WeightsError
 
@@ -25,10 +26,18 @@ def _one_thread():
 
 
 @pytest.fixture(scope="module")
-def network():
-    """Build the reduced network with random weights."""
-    built = jina_v3.build(SMALL)
+def reference():
+    """Build transformers' network with a head around it, and with random weights."""
+    built = JinaEmbeddingsV3ForMaskedLM._from_config(JinaEmbeddingsV3Config(**SMALL), attn_implementation="eager")
     fill(built, 0)
+    return built.eval()
+
+
+@pytest.fixture(scope="module")
+def network(reference):
+    """Build the reduced network with the same weights."""
+    built = jina_v3.build(SMALL)
+    built.load_state_dict(reference.roberta.state_dict(), strict=True)
     return built
 
 
@@ -48,15 +57,15 @@ def test_every_sentence_has_48_steps_and_a_mask(encode):
         assert mask.tolist() == [1] * real + [0] * (48 - real)
 
 
-def test_padding_is_not_attended_to(encode, network):
-    """The states of a short sentence's real tokens are those that the network gives of them alone."""
+def test_padding_is_not_attended_to(encode, reference):
+    """The states of a short sentence's real tokens are those that transformers gives of them alone."""
     found = encode(SENTENCES[:1], np.ones(1))
     with weights.using("random:0"):
-        ids = jina_v3.tokenizer().encode(SENTENCES[0]).ids
+        ids = _tokens.tokenizer(jina_v3.TOKENIZER, "", 48, jina_v3.PADDING).encode(SENTENCES[0]).ids
     real = found.valid[0]
     assert set(ids[real:]) == {jina_v3.PADDING}
     with torch.no_grad():
-        alone = network(torch.tensor([ids[:real]])).last_hidden_state[0]
+        alone = reference.roberta(torch.tensor([ids[:real]])).last_hidden_state[0]
     np.testing.assert_allclose(found.values[0][:real], alone, atol=TOLERANCE)
 
 
@@ -70,10 +79,11 @@ def test_neighbours_and_order_change_nothing(encode):
 
 @pytest.mark.parametrize("prefix", ["", "roberta."])
 def test_a_checkpoint_is_read_with_or_without_a_head(network, tmp_path, prefix):
-    """Names may carry the family's prefix, a pooler or a head; what is left fills the network to the last name."""
+    """With or without the family's prefix, pooler, head and counted positions are left out; the rest fills the network."""
     state = {prefix + name: x for name, x in network.state_dict().items()}
-    extra = {f"{prefix}pooler.dense.bias": torch.zeros(64), "lm_head.bias": torch.zeros(9)}
-    save_file(state | extra, tmp_path / "model.safetensors")
+    state |= {f"{prefix}pooler.dense.bias": torch.zeros(64), "lm_head.bias": torch.zeros(9)}
+    state[f"{prefix}embeddings.position_ids"] = torch.arange(9)
+    save_file(state, tmp_path / "model.safetensors")
     fresh = jina_v3.build(SMALL)
     fresh.load_state_dict(jina_v3.read([tmp_path / "model.safetensors"]), strict=True)
     assert all(torch.equal(x, network.state_dict()[name]) for name, x in fresh.state_dict().items())
@@ -86,4 +96,4 @@ def test_missing_files_are_asked_for_by_name(network, tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match=f"model.safetensors .* at {folder}/.*CC BY-NC 4.0.*WEIGHTS=random:0"):
         filled(network, jina_v3.WEIGHTS, jina_v3.SPEC.licence, jina_v3.read)
     with pytest.raises(WeightsError, match=r"expected tokenizer.json .*, 17 MB, at .*CC BY-NC 4.0"):
-        jina_v3.tokenizer()
+        jina_v3.ready(network, "cpu", "exact")

@@ -37,8 +37,8 @@ def read_of(files, audio=None, video=None, rates_hz=(16_000,), fps=(10,)):
     shown = []
     found = files.read(
         kit.clip(audio, video),
-        Need(frozenset(rates_hz), frozenset(fps)),
-        lambda image, time_s: shown.append((image, time_s)),
+        Need(frozenset(rates_hz), frozenset(f"fps={one}" for one in fps)),
+        lambda image, time_s, _: shown.append((image, time_s)),
     )
     found.images, found.shown_s = [image for image, _ in shown], [time_s for _, time_s in shown]
     return found
@@ -462,13 +462,13 @@ def test_frames_are_shown_while_they_are_decoded(tmp_path):
     kit.write(tmp_path / "a.mp4", [kit.picture(i) for i in range(100)])
     alive = []
 
-    def show(image, _):
+    def show(image, *_):
         alive[:] = [reference for reference in alive if reference() is not None]
         alive.append(weakref.ref(image))
         assert len(alive) <= 3
 
     with Files(tmp_path) as files:
-        found = files.read(kit.clip(video="a.mp4"), Need(fps=frozenset({25})), show)
+        found = files.read(kit.clip(video="a.mp4"), Need(samplings=frozenset({"fps=25"})), show)
     assert len(found.pictures.times_s) == 100
 
 
@@ -476,12 +476,12 @@ def test_what_fails_in_show_is_not_blamed_on_the_file(tmp_path):
     """An error of whoever takes the frames comes out as it is, and the next clip of the file is read as ever."""
     kit.write(tmp_path / "a.mp4", [kit.picture(i) for i in range(25)])
 
-    def refuse(_image, _time_s):
+    def refuse(*_):
         raise ValueError("no room")
 
     with Files(tmp_path) as files:
         with pytest.raises(ValueError, match="no room"):
-            files.read(kit.clip(video="a.mp4"), Need(fps=frozenset({25})), refuse)
+            files.read(kit.clip(video="a.mp4"), Need(samplings=frozenset({"fps=25"})), refuse)
         assert len(read_of(files, video="a.mp4", fps=(25,)).images) == 25
 
 

@@ -393,7 +393,7 @@ def test_a_corpus_that_was_moved_as_a_whole_is_not_computed_again(corpus, roots)
 @pytest.mark.parametrize(("precision", "weights"), [("exact", ""), ("fast", ""), ("fast", "random:0")])
 def test_a_detector_is_as_exact_as_what_builds_on_it(precision, weights):
     """Precision and weights reach the key of an encoder and of its detector, where they mean something."""
-    boxes, faces = wants("toys", ["emoaffectnet"], precision, weights)
+    boxes, faces = wants("toys", ["emoaffectnet+boxes=yolo_face"], precision, weights)
     assert {boxes.key.precision, faces.key.precision} == {precision}
     assert (boxes.key.weights == weights, faces.key.weights == weights) == (bool(weights), bool(weights))
     assert faces.key.builds_on == (boxes.name,)
@@ -405,8 +405,8 @@ def test_wants_puts_a_detector_before_what_is_cut_by_it():
     found = wants("toys", ["face_hog", "mtcnn", "mfcc:clip"])
     assert [want.encoder for want in found] == ["mtcnn", "face_hog", "mfcc"]
     boxes, hog, mfcc = found
-    assert (str(boxes.grid), boxes.detects, str(mfcc.grid)) == ("windows(0.1,0.1,0)@fps=10", True, "clip")
-    assert hog.boxes == boxes
+    assert (str(boxes.grid), boxes.spec.detects, str(mfcc.grid)) == ("windows(0.1,0.1,0)@fps=10", True, "clip")
+    assert hog.leader == boxes
     assert hog.key.builds_on == (boxes.key.name,)
 
 

@@ -1,15 +1,19 @@
 """Weights: pinned ones are verified before they are read, random ones are the same everywhere, and keys say which."""
 
 import hashlib
+import json
 import math
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from torch import nn
 
 from extract import encoders, weights
+from extract.denoisers import demucs
+from extract.encoders import jina_v3, silero
 from extract.network import fill
-from extract.weights import Weights, WeightsError, located
+from extract.weights import Pin, Weights, WeightsError, digest_of, located, present, sized
 from features import Grid
 
 CLIP = Grid.parse("clip")
@@ -53,9 +57,8 @@ def test_other_bytes_are_refused(pinned):
     """One byte is another: the message says what was expected, what was got and what to do."""
     (pinned.folder / "two.bin").write_bytes(b"T")
     got = hashlib.sha256(b"oT").hexdigest()
-    with pytest.raises(
-        WeightsError, match=f"expected sha256 {pinned.sha256}, got {got}; fetch revision abc of it again"
-    ):
+    again = "fetch it again: make weights ENCODERS=<its encoder>"
+    with pytest.raises(WeightsError, match=f"expected sha256 {pinned.sha256}, got {got}; {again}"):
         located(pinned)
 
 
@@ -67,8 +70,91 @@ def test_a_missing_file_is_asked_for(pinned, name, size):
         located(pinned, "CC BY 4.0")
     assert str(caught.value) == (
         f"expected {name} of lab/net, revision abc{size}, at {pinned.folder / name}; its licence is CC BY 4.0; "
-        "fetch it and put it there, or say WEIGHTS_ROOT=<where it lies>, or WEIGHTS=random:0 to try without"
+        "fetch it: make weights ENCODERS=<its encoder>; "
+        "or say WEIGHTS_ROOT=<where it lies>, or WEIGHTS=random:0 to try without"
     )
+
+
+def test_the_message_names_the_encoder(tmp_path, monkeypatch):
+    """Whoever declares the weights is found, a tokenizer and a denoiser too, with the licence."""
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
+    for declared, name, licence in (
+        (jina_v3.WEIGHTS, "jina_v3", jina_v3.SPEC.licence),
+        (jina_v3.TOKENIZER, "jina_v3", jina_v3.SPEC.licence),
+        (demucs.WEIGHTS[0], "demucs", demucs.LICENCE),
+    ):
+        with pytest.raises(WeightsError, match=f"its licence is {licence}; fetch it: make weights ENCODERS={name};"):
+            located(declared)
+
+
+def test_a_digest_is_known_without_reading_the_files(pinned):
+    """It is the declared one, or the pinned one, or a message; files that are there without one are named."""
+    assert digest_of(pinned) == pinned.sha256
+    unknown = replace(pinned, sha256="")
+    with pytest.raises(
+        WeightsError, match=r"no digest is known of one.bin, two.bin of lab/net in .*/abc; .*: make weigh"
+    ):
+        digest_of(unknown)
+    write_pin(unknown, sha256="f" * 64)
+    for name in pinned.files:
+        (pinned.folder / name).unlink()
+    assert digest_of(unknown) == "f" * 64
+    with pytest.raises(WeightsError, match=r"expected one.bin of lab/net, revision abc, 8 kB, at .*/abc/one.bin;"):
+        located(replace(unknown, sizes=()))
+
+
+def test_a_pinned_file_that_was_changed_is_refused(pinned):
+    """What the first fetch found holds as if it were declared; a declared digest holds more."""
+    unknown = replace(pinned, sha256="", sizes=())
+    write_pin(unknown, sha256=pinned.sha256)
+    assert located(unknown) == list(unknown.paths)
+    (pinned.folder / "two.bin").write_bytes(b"T")
+    with pytest.raises(WeightsError, match=f"expected sha256 {pinned.sha256}, got "):
+        located(unknown)
+    write_pin(unknown, sha256=hashlib.sha256(b"oT").hexdigest())
+    assert located(unknown)
+    with pytest.raises(WeightsError, match="expected sha256"):
+        located(pinned)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"sha256": "f"}', '{"sizes": 3}', "\xff"])
+def test_a_pin_that_cannot_be_read(pinned, text):
+    """It is named, with what to do; whether weights are there is a plain no."""
+    unknown = replace(pinned, sha256="", sizes=())
+    unknown.pin.write_text(text, encoding="latin-1")
+    with pytest.raises(
+        WeightsError, match=r"pin.json: expected what the first fetch found, got .*; delete it, then make"
+    ):
+        digest_of(unknown)
+    assert not present(unknown)
+
+
+def test_present_is_cheap(pinned):
+    """All files of the right size are there, whatever they hold; a package is there when its files are."""
+    weights_of_two = replace(pinned, sizes=(1, 1), sha256="0" * 64)
+    assert present(weights_of_two)
+    assert not present(replace(pinned, sizes=(1, 2)))
+    assert not present(replace(pinned, files=("one.bin", "three.bin")))
+    assert present(silero.WEIGHTS)
+    assert not present(replace(silero.WEIGHTS, files=("data/none.jit",)))
+    assert not present(replace(silero.WEIGHTS, package="no_such_package"))
+    write_pin(replace(pinned, sha256="", sizes=()), sha256="f", sizes=(1, 2))
+    assert not present(replace(pinned, sha256="", sizes=()))
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 kB"), (12_000, "12 kB"), (6_000_000, "6 MB"), (999e6, "999 MB"), (1_117_000_000, "1.1 GB")],
+)
+def test_sizes_as_a_person_says_them(count, said):
+    """Whole kilobytes and megabytes, and gigabytes with one digit after the point."""
+    assert sized(count) == said
+
+
+def write_pin(wanted, **fields):
+    """Write down what a first fetch would have found."""
+    pin = Pin(**{"sha256": "", "sizes": (8000, 9), "source": "https://hub.lab/x", **fields})
+    wanted.pin.write_text(json.dumps(asdict(pin)))
 
 
 def test_random_weights_are_chosen_for_a_while():

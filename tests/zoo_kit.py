@@ -405,7 +405,8 @@ def visit(files, clip):
 
 def _read(files, clip):
     shown = []
-    media = files.read(clip, Need(frozenset({16_000}), frozenset({10})), lambda _, time_s: shown.append(time_s))
+    need = Need(frozenset({16_000}), frozenset({"fps=10"}))
+    media = files.read(clip, need, lambda _, time_s, __: shown.append(time_s))
     assert shown == sorted(set(shown))
     assert all(samples.dtype == np.float32 and np.isfinite(samples).all() for samples in media.sound.values())
     assert media.pictures is None or media.pictures.times_s == shown

@@ -1,8 +1,9 @@
 """One frozen encoder per file: a `SPEC` and `load(device, precision)`, which returns `encode(batch, valid)`.
 
 `encode` is given units of one kind and one shape from any clips: (b, samples) float32 sound, (b, h, w, 3) uint8 frames
-or face crops, or b strings; `valid` says how many leading samples of each are real. It returns (b, t, ...) features, or
-`Encoded` when units differ in length or carry side channels. It never opens a file, cuts, batches, averages or writes.
+or face crops, or b strings; `valid` says how many leading samples of each are real, of a face whether there is one. It
+returns (b, t, ...) features, or `Encoded` when units differ in length or carry side channels. It never opens a file,
+cuts, batches, averages or writes. What `SPEC.options` offers, `load` takes by name.
 
 Being a file in this folder is the registration; an underscore means not one of them. Importing an encoder imports no
 heavy library: that is left to `load`.
@@ -14,11 +15,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from extract.weights import Weights
+from extract.weights import Weights, digest_of
 from features import Grid, Key
-from features.key import Precision
+from features.key import Precision, Variant
 from features.windows import Array
 from manifests import unknown
 
@@ -43,8 +44,16 @@ class Spec:
     size_px: int = 0
     resize: Literal["bilinear", "nearest"] = "bilinear"
     """How face crops are brought to `size_px`."""
-    boxes: str = ""
-    """The detector entry that its face crops are cut by."""
+    preset: str = ""
+    """How faces are found and cut, unless another way of `faces.PRESETS` is chosen."""
+    vad: Literal["none", "cut"] = "none"
+    """Whether it hears speech alone unless it is told otherwise."""
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Choices that `load` takes by name, the default first; `settings` of the module says what they mean."""
+    needs: str = ""
+    """A package that is installed apart from the others."""
+    optional: bool = False
+    """Whether another does its work where its weights are missing."""
     channels: tuple[str, ...] = ()
     """Names of its per-step side channels."""
     dtype: str = "float16"
@@ -54,18 +63,28 @@ class Spec:
     """Whether `precision="fast"` means something here; elsewhere it changes nothing."""
     version: int = 1
     weights: Weights | None = None
+    tokenizer: Weights | None = None
+    """The file that cuts its sentences; its digest is part of the key too."""
     parameters: int = 0
     trained_on: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     cite: str = ""
+
+    @property
+    def detects(self) -> bool:
+        """Return whether crops are cut by what it finds in a frame."""
+        return self.reads == "frames" and self.steps is None
 
     def key(
         self,
         encoder: str,
         grid: Grid,
         builds_on: tuple[str, ...] = (),
+        *,
         precision: Precision = "exact",
         weights: str = "",
+        variant: str = "",
+        settings: Mapping[str, Any] | None = None,
     ) -> Key:
         """Return the cache key of this encoder on a grid; `weights` is nothing or `random:<seed>`."""
         return Key(
@@ -73,16 +92,22 @@ class Spec:
             self.version,
             str(grid),
             self.dtype,
-            self._weights_key(weights),
+            key_of(self.weights, weights),
             builds_on,
+            variant=cast("Variant", variant),
             precision=precision if self.fast else "exact",
-            settings=self.settings,
+            settings={**self.settings, **self._tokenizer(weights), **(settings or {})},
         )
 
-    def _weights_key(self, chosen: str) -> str:
-        if self.weights is None:
-            return ""
-        return chosen if chosen and not self.weights.package else self.weights.sha256
+    def _tokenizer(self, weights: str) -> dict[str, str]:
+        return {"tokenizer": key_of(self.tokenizer, weights)} if self.tokenizer else {}
+
+
+def key_of(weights: Weights | None, chosen: str) -> str:
+    """Return what a key says of weights: their digest, or the random ones that were chosen."""
+    if weights is None:
+        return ""
+    return chosen if chosen and not weights.package else digest_of(weights)
 
 
 @dataclass(frozen=True)

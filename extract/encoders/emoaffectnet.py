@@ -35,7 +35,7 @@ SPEC = Spec(
     grids=(f"{WINDOWS}@fps=10", f"{WINDOWS}@fps=5"),
     size_px=224,
     resize="nearest",
-    boxes="yolo_face",
+    preset="lefsa",
     channels=("n_faces",),
     licence="MIT, weights for scientific use",
     fast=True,
@@ -67,20 +67,27 @@ def prepared(faces: "Tensor") -> "Tensor":
     return (pictures - pictures.new_tensor(MEAN_BGR)).permute(0, 3, 1, 2)
 
 
-def load(device: str, precision: str) -> Encode:
-    """Return the encoder."""
+def ready(network: "EmoAffectNet", device: str, precision: str) -> Encode:
+    """Return the encoder around a filled network."""
     import torch
 
     from extract.encoders._emoaffectnet import folded
-    from extract.network import Feed, dtype_of, filled, frozen
+    from extract.network import Feed, dtype_of, frozen
 
-    network = filled(build(), WEIGHTS, SPEC.licence, read)
     network = frozen(folded(network) if precision == "fast" else network, device, precision)
     feed, dtype = Feed(device), dtype_of(device, precision)
 
     @torch.inference_mode()
     def encode(batch: NDArray[np.uint8], valid: Array) -> Array:
-        found: Array = network(prepared(feed(batch)).to(dtype)).float().cpu().numpy()
+        shown = feed(np.asarray(valid) > 0)[:, None, None, None]  # of nobody, the picture of nothing
+        found: Array = network((prepared(feed(batch)) * shown).to(dtype)).float().cpu().numpy()
         return found[:, None]  # (b, 1, d)
 
     return encode
+
+
+def load(device: str, precision: str) -> Encode:
+    """Return the encoder."""
+    from extract.network import filled
+
+    return ready(filled(build(), WEIGHTS, SPEC.licence, read), device, precision)

@@ -13,7 +13,7 @@ SPEC = Spec(
     steps=30,
     grids=(f"{WINDOWS}@fps=10",),
     size_px=64,
-    boxes="mtcnn",
+    preset="house",
     channels=("n_faces",),
     licence="BSD-3-Clause",
     settings={"orientations": 9, "cell_px": 8},
@@ -34,6 +34,7 @@ def load(device: str, precision: str) -> Encode:
     }
 
     def encode(batch: Array, valid: Array) -> Array:
-        return np.stack([hog(face, **options) for face in batch]).astype(np.float32)[:, None]  # (b, 1, d)
+        found = np.stack([hog(face, **options) for face in batch]).astype(np.float32)
+        return (found * (np.asarray(valid) > 0)[:, None])[:, None]  # (b, 1, d)
 
     return encode

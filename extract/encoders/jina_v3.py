@@ -1,16 +1,10 @@
-"""Token states of jina-embeddings-v3 without an adapter: 48 tokens, padded or cut, and a mask that says which are real.
-
-With random weights its tokenizer may be missing too: then MiniLM's stands in, whose numbers lie below its vocabulary.
-"""
+"""Token states of jina-embeddings-v3 without an adapter: 48 tokens, padded or cut, and a mask says which are real."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from extract.encoders import Encode, Encoded, Spec, minilm
-from extract.weights import Weights, located, random_seed
-from features.windows import Array
+from extract.encoders import Encode, Spec
+from extract.weights import Weights
 
 TOKENS = 48
 PADDING = 1
@@ -39,8 +33,9 @@ SPEC = Spec(
     licence="CC BY-NC 4.0, no commercial use",
     fast=True,
     weights=WEIGHTS,
+    tokenizer=TOKENIZER,
     parameters=558_314_496,
-    settings={"tokens": TOKENS, "adapter": "", "tokenizer": TOKENIZER.sha256},
+    settings={"tokens": TOKENS, "adapter": ""},
     cite="Sturua et al., jina-embeddings-v3: Multilingual Embeddings With Task LoRA, 2024",
 )
 
@@ -55,44 +50,20 @@ def build(options: dict[str, Any] | None = None) -> Any:
 
 
 def read(paths: list[Path]) -> dict[str, Any]:
-    """Read what the published checkpoint holds of the network, whether or not a head was saved around it."""
-    from safetensors.torch import load_file
+    """Read what the published checkpoint holds of the network."""
+    from extract.encoders._tokens import body
 
-    state = {name.removeprefix("roberta."): x for name, x in load_file(paths[0]).items()}
-    return {name: x for name, x in state.items() if not name.startswith(("pooler.", "lm_head."))}
-
-
-def tokenizer() -> Any:
-    """Return what cuts sentences into 48 numbers and a mask."""
-    from tokenizers import Tokenizer
-
-    if random_seed() is None:
-        path = located(TOKENIZER, SPEC.licence)[0]
-    else:
-        path = located(minilm.WEIGHTS)[0].with_name("tokenizer.json")
-    found = Tokenizer.from_file(str(path))
-    found.enable_truncation(TOKENS)
-    found.enable_padding(length=TOKENS, pad_id=PADDING)
-    return found
+    return body(paths[0], "roberta.")
 
 
 def ready(network: Any, device: str, precision: str) -> Encode:
     """Return the encoder around a filled network."""
-    import torch
+    from extract.encoders._tokens import encoder, tokenizer
+    from extract.network import frozen
 
-    from extract.network import Feed, frozen
-
-    network, feed, cut = frozen(network, device, precision), Feed(device), tokenizer()
-
-    @torch.inference_mode()
-    def encode(batch: list[str], valid: Array) -> Encoded:
-        tokens = cut.encode_batch(batch)
-        mask = np.array([sentence.attention_mask for sentence in tokens], np.uint8)
-        ids = np.array([sentence.ids for sentence in tokens])
-        states = network(feed(ids), feed(mask).bool()).last_hidden_state.float().cpu().numpy()
-        return Encoded(states, valid=mask.sum(axis=1).tolist(), steps={"token_mask": mask})
-
-    return encode
+    network = frozen(network, device, precision)
+    cut = tokenizer(TOKENIZER, SPEC.licence, TOKENS, PADDING)
+    return encoder(lambda ids, mask: network(ids, mask).last_hidden_state, cut, device)
 
 
 def load(device: str, precision: str) -> Encode:

@@ -1,21 +1,25 @@
-"""Hidden states of wav2vec 2.0 fine-tuned on MSP-Podcast for arousal, dominance and valence: 149 steps in 3 s.
+"""Hidden states of wav2vec 2.0 fine-tuned on MSP-Podcast, 149 steps in 3 s; arousal, dominance and valence beside them.
 
 As in the authors' extractor, sound is brought to mean 0 and variance 1 by its real samples alone, padding is 0 after
-that, and no mask reaches the network, so padded steps take part in attention; `valid` marks them.
+that, and no mask reaches the network, so padded steps take part in attention and in the three numbers of a window;
+`valid` marks them. The numbers, about 0 to 1, are computed exactly at every precision.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.encoders import WINDOWS, Encode, Spec
+from extract.encoders import WINDOWS, Encode, Encoded, Spec
+from extract.encoders._waveform import SHORTEST_SAMPLES, normalised
 from extract.weights import Weights
 from features.windows import Array
 
-SHORTEST_SAMPLES = 400
-"""What one step of the network sees."""
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+DIMENSIONS = "arousal_dominance_valence"
 
 WEIGHTS = Weights(
     id="audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim",
@@ -31,10 +35,12 @@ SPEC = Spec(
     steps=149,
     grids=(WINDOWS, "clip"),
     rate_hz=16_000,
+    channels=(DIMENSIONS,),
     licence="CC BY-NC-SA 4.0, no commercial use",
     fast=True,
+    version=2,
     weights=WEIGHTS,
-    parameters=164_284_032,
+    parameters=165_336_707,
     trained_on=("msp-podcast",),
     settings={"shortest_samples": SHORTEST_SAMPLES},
     cite="Wagner et al., Dawn of the Transformer Era in Speech Emotion Recognition, IEEE TPAMI 2023",
@@ -51,30 +57,24 @@ PUBLISHED = {
 }
 
 
-def build(options: dict[str, Any] = PUBLISHED) -> Any:
-    """Return the network, its weights still to be filled."""
+def build(options: dict[str, Any] = PUBLISHED) -> "nn.ModuleDict":
+    """Return the network and its regression head, their weights still to be filled."""
+    from torch import nn
     from transformers import Wav2Vec2Config, Wav2Vec2Model
     from transformers.initialization import no_init_weights
 
+    width = options["hidden_size"]
     with no_init_weights():
-        return Wav2Vec2Model(Wav2Vec2Config(**options))
+        head = nn.ModuleDict({"dense": nn.Linear(width, width), "out_proj": nn.Linear(width, 3)})
+        return nn.ModuleDict({"wav2vec2": Wav2Vec2Model(Wav2Vec2Config(**options)), "classifier": head})
 
 
-def read(paths: list[Path]) -> dict[str, Any]:
-    """Read what the published checkpoint holds of the network; its regression head is not asked."""
+def read(paths: list[Path]) -> "dict[str, Tensor]":
+    """Read the published checkpoint."""
     from safetensors.torch import load_file
 
-    state = load_file(paths[0])
-    return {name.removeprefix("wav2vec2."): x for name, x in state.items() if not name.startswith("classifier.")}
-
-
-def normalised(sounds: NDArray[np.float32], real: Array) -> NDArray[np.float32]:
-    """Bring each sound to mean 0 and variance 1 by its real samples, and what follows them to 0."""
-    out = np.zeros_like(sounds, shape=(len(sounds), max(sounds.shape[1], SHORTEST_SAMPLES)))
-    for row, sound, samples in zip(out, sounds, real, strict=True):
-        part = sound[:samples]
-        row[:samples] = (part - part.mean()) / np.sqrt(part.var() + 1e-7)
-    return out
+    state: dict[str, Tensor] = load_file(paths[0])
+    return state
 
 
 def ready(network: Any, device: str, precision: str) -> Encode:
@@ -84,14 +84,17 @@ def ready(network: Any, device: str, precision: str) -> Encode:
     from extract.encoders._wav2vec2 import Rows
     from extract.network import Feed, dtype_of, frozen
 
-    torch.nn.utils.parametrize.remove_parametrizations(network.encoder.pos_conv_embed.conv, "weight")
-    network.feature_extractor = Rows(network.feature_extractor)
-    network, feed, dtype = frozen(network, device, precision), Feed(device), dtype_of(device, precision)
+    body, head = network["wav2vec2"], frozen(network["classifier"], device, "exact")
+    torch.nn.utils.parametrize.remove_parametrizations(body.encoder.pos_conv_embed.conv, "weight")
+    body.feature_extractor = Rows((layer.conv, layer.layer_norm) for layer in body.feature_extractor.conv_layers)
+    body, feed, dtype = frozen(body, device, precision), Feed(device), dtype_of(device, precision)
 
     @torch.inference_mode()
-    def encode(batch: NDArray[np.float32], valid: Array) -> Array:
-        states: Array = network(feed(normalised(batch, valid)).to(dtype)).last_hidden_state.float().cpu().numpy()
-        return states
+    def encode(batch: NDArray[np.float32], valid: Array) -> Encoded:
+        states = body(feed(normalised(batch, valid)).to(dtype)).last_hidden_state.float()
+        said = head["out_proj"](head["dense"](states.mean(dim=1)).tanh())
+        everywhere = said[:, None].expand(-1, states.shape[1], -1)
+        return Encoded(states.cpu().numpy(), steps={DIMENSIONS: everywhere.cpu().numpy()})
 
     return encode
 

@@ -21,19 +21,21 @@ WEIGHTS = Weights(
     files=("yolov8n-face-lindevs.pt",),
     sha256="b038ca653b503453a94f6e12d76feca6840b2a97d7a1322b4498c5e922f29832",
     revision="1.0.1",
+    url="https://github.com/{id}/releases/download/{revision}/{file}",
 )
 
 SPEC = Spec(
     reads="frames",
     width=(5,),
-    grids=("windows(0.1,0.1,0)@fps=10", "windows(0.2,0.2,0)@fps=5"),
+    grids=("windows(0.1,0.1,0)@fps=10", "windows(0.2,0.2,0)@fps=5", "frames@every=5,max=25"),
     dtype="float32",  # pixels of a 4K frame exceed float16's whole numbers
     licence="MIT, of a network that is AGPL-3.0",
     fast=True,
     weights=WEIGHTS,
+    needs="ultralytics",
     parameters=3_011_043,
     trained_on=("wider-face",),
-    settings={"size_px": 640, "confidence": 0.01, "iou": 0.5, "most": 300},
+    settings={"size_px": 640, "confidence": 0.01, "iou": 0.5, "most": 300, "points": ""},
     cite="Lindevs, YOLOv8 Face, 2023",
 )
 

@@ -71,13 +71,14 @@ class Ours:
         self.worker = Worker(Job(corpus.root, tuple(wanted), contest.device, weights=contest.weights))
         boxes = media.boxes(contest.corpus, contest.faces)
         self.watched = {
-            want.encoder: Watched(self.worker.encode[want.name], boxes if want.detects else None) for want in wanted
+            want.encoder: Watched(self.worker.encode[want.name], boxes if want.spec.detects else None)
+            for want in wanted
         }
         self.worker.encode = {want.name: self.watched[want.encoder] for want in wanted}
-        self.detectors = [want.encoder for want in wanted if want.detects]
+        self.detectors = [want.encoder for want in wanted if want.spec.detects]
         self.need = Need(
-            frozenset(want.spec.rate_hz for want in wanted if want.spec.reads == "audio"),
-            frozenset(want.grid.fps for want in wanted if want.reads_frames),
+            frozenset(want.rate_hz for want in wanted if want.spec.reads == "audio"),
+            frozenset(want.grid.sampling for want in wanted if want.reads_frames),
         )
         self.media_s = sum(self._lengths_s())
 

@@ -23,6 +23,7 @@ import setting
 from PIL import Image
 
 from extract import cut, encoders, weights
+from extract.asked import parsed
 from extract.window import spans
 from features import Grid
 from manifests import Clip
@@ -36,11 +37,12 @@ class Plain:
 
     def __init__(self, contest: setting.Contest) -> None:
         self.root = media.corpus(contest.corpus, contest.clips).root
-        self.specs = {name: encoders.spec(name) for name in contest.names}
+        asked = [parsed(name) for name in contest.names]
+        self.specs = {name: encoders.spec(name) for name, *_ in asked}
+        self.detector = next((options["boxes"] for *_, options in asked if "boxes" in options), "")
         self.boxes = media.boxes(contest.corpus, contest.faces)
-        detectors = {spec.boxes for spec in self.specs.values()} - {""}
         with weights.using(contest.weights):
-            self.encode = {name: published.load(name, contest.device) for name in {*self.specs, *detectors}}
+            self.encode = {name: published.load(name, contest.device) for name in {*self.specs, self.detector} - {""}}
         self.spent: dict[str, float] = defaultdict(float)
 
     def round(self, clips: Sequence[Clip]) -> dict[str, float]:
@@ -81,8 +83,8 @@ class Plain:
         kept, count = {}, 0
         while (image := self._next(film)) is not None:
             if count % max(1, fps // FPS) == 0:
-                with self.timed(spec.boxes):
-                    self.encode[spec.boxes](image[None], ONE)
+                with self.timed(self.detector):
+                    self.encode[self.detector](image[None], ONE)
                 self.spent["frames"] += 1
                 with self.timed("faces"):
                     kept[count] = [_crop(image, box, spec.size_px) for box in self.boxes]

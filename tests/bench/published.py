@@ -7,7 +7,18 @@ import numpy as np
 import torch
 
 from extract import encoders
-from extract.encoders import Encode, Encoded, _ultralytics, _yolo, emoaffectnet, jina_v3, wav2vec2_msp, yolo_face
+from extract.encoders import (
+    Encode,
+    Encoded,
+    _tokens,
+    _ultralytics,
+    _waveform,
+    _yolo,
+    emoaffectnet,
+    jina_v3,
+    wav2vec2_msp,
+    yolo_face,
+)
 from extract.network import filled
 
 
@@ -25,11 +36,11 @@ def network_of(module: object, device: str) -> torch.nn.Module:
 
 def sound(device: str) -> Encode:
     """Return transformers' wav2vec 2.0."""
-    network = network_of(wav2vec2_msp, device)
+    network = network_of(wav2vec2_msp, device)["wav2vec2"]
 
     @torch.no_grad()
     def encode(batch: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        heard = torch.from_numpy(wav2vec2_msp.normalised(batch, valid)).to(device)
+        heard = torch.from_numpy(_waveform.normalised(batch, valid)).to(device)
         return network(heard).last_hidden_state.cpu().numpy()
 
     return encode
@@ -67,7 +78,8 @@ def faces(device: str) -> Encode:
 
 def text(device: str) -> Encode:
     """Return transformers' Jina v3."""
-    network, cut = network_of(jina_v3, device), jina_v3.tokenizer()
+    network = network_of(jina_v3, device)
+    cut = _tokens.tokenizer(jina_v3.TOKENIZER, jina_v3.SPEC.licence, jina_v3.TOKENS, jina_v3.PADDING)
 
     @torch.no_grad()
     def encode(batch: list[str], _: np.ndarray) -> np.ndarray:

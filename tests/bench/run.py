@@ -22,7 +22,7 @@ QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONWARNINGS": "
 THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Whatever a shell says of these: how each way uses its threads is what is measured."""
 LIBRARIES = "av dask h5py numpy opencv-python-headless torch transformers ultralytics".split()
-SMALL = "--clips=2 --rounds=1 --encoders=mfcc,emoaffectnet,minilm"
+SMALL = "--clips=2 --rounds=1 --encoders=mfcc,emoaffectnet+boxes=yolo_face,minilm"
 BENCHES = {
     "meld": ("contest.py --corpus=meld", SMALL),
     "meld-3-faces": ("contest.py --corpus=meld --faces=3", SMALL),

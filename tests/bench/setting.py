@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+from extract.asked import split
 from manifests import Clip
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ class Contest:
     clips: int = 24
     faces: int = 1
     """How many stand in every frame."""
-    encoders: str = "wav2vec2_msp,emoaffectnet,jina_v3"
+    encoders: str = "wav2vec2_msp,emoaffectnet+boxes=yolo_face,jina_v3"
     """Their detectors come with them."""
     rounds: int = 3
     weights: str = "random:0"
@@ -28,7 +29,7 @@ class Contest:
     @property
     def names(self) -> list[str]:
         """Return the names of the encoders."""
-        return self.encoders.split(",")
+        return split(self.encoders)
 
 
 def third(clips: tuple[Clip, ...]) -> tuple[Clip, ...]:
