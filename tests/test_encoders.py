@@ -52,14 +52,21 @@ def reading(kind):
 
 EVERY = each((name, grid) for name in encoders.names() for grid in encoders.spec(name).grids)
 NETWORKS = each(name for name in encoders.names() if encoders.spec(name).parameters)
-# The largest difference that neighbours, order or threads may make, in the feature's own unit; measured: mfcc 6e-5,
-# mtcnn 6e-5 px, the others nothing. Matrix libraries of other processors may add the sums of networks in other orders.
+# The largest difference that neighbours, order or threads may make, in the feature's own unit; what was measured is at
+# least ten times smaller. Matrix libraries of other processors may add the sums of networks in other orders.
 TOLERANCE = {
     "mfcc": 1e-3,
     "minilm": 1e-4,
     "mtcnn": 0.01,
     "wav2vec2_msp": 1e-3,
+    "exhubert": 1e-3,
+    "emotion2vec": 1e-3,
     "jina_v3": 1e-3,
+    "xlmr": 1e-3,
+    "bert": 1e-3,
+    "clip_text": 1e-3,
+    "clip_vision": 1e-4,
+    "clip_mel": 1e-4,
     "emoaffectnet": 1e-2,
     "resemotenet": 1e-5,
     "vit_fer": 1e-3,

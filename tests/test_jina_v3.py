@@ -79,7 +79,7 @@ def test_neighbours_and_order_change_nothing(encode):
 
 @pytest.mark.parametrize("prefix", ["", "roberta."])
 def test_a_checkpoint_is_read_with_or_without_a_head(network, tmp_path, prefix):
-    """With or without the family's prefix, pooler, head and counted positions are left out; the rest fills the network."""
+    """With or without a prefix, pooler, head and counted positions are left out; the rest fills the network."""
     state = {prefix + name: x for name, x in network.state_dict().items()}
     state |= {f"{prefix}pooler.dense.bias": torch.zeros(64), "lm_head.bias": torch.zeros(9)}
     state[f"{prefix}embeddings.position_ids"] = torch.arange(9)
