@@ -60,7 +60,7 @@ class Line:
         self._groups: dict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
         self._faces: dict[str, dict[int, int]] = defaultdict(dict)
         self._given: dict[str, int] = defaultdict(int)
-        self._slot_s = 1 / (self.want.grid.fps or 1)
+        self._slot_s = 1 / self.want.grid.fps if self.want.grid.fps else 0.0
         self._stored: Reader | None = None
 
     def lacks(self, clip: str) -> bool:
@@ -75,11 +75,13 @@ class Line:
         self._times_s[clip].append(time_s)
         self._taken[clip].append(slot)
         index = len(self._times_s[clip]) - 1
+        if self._follows(clip):
+            return  # its leader looks first, and hands the frame on
         if self.want.faces:
             image = faces.prescaled(image, self.want.faces)
         if not self.want.leader:
             self._offer(clip, Shot(index, time_s, [image]))
-        elif not self._follows(clip):
+        else:
             with self.failing(clip, "decode"):
                 boxes = self._stored_windows(self.want.leader, clip)
                 self.cut_faces(clip, index, time_s, image, boxes.window(min(slot, len(boxes) - 1)))

@@ -50,7 +50,7 @@ def refuse_unlike(todo: Plan, device: str, say: Callable[[str], None]) -> None:
         if verdict is None:
             say(f"{want.encoder}: measuring PRECISION=fast on your clips, once")
             clips = [clip.id for clip in todo.slices[0].clips[:TRIAL_CLIPS]]
-            fast = wants(manifest.corpus, [want.asked], "fast", language=want.options.get("language", ""))
+            fast = wants(manifest.corpus, [want.asked], "fast", language=manifest.language)
             verdict = tried(manifest, fast, clips, device)
         if not verdict.passed:
             raise ValueError("\n".join((*verdict_lines(verdict), "PRECISION=exact is always right")))

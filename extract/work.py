@@ -91,7 +91,7 @@ class Worker:
                 with meter.step(name, [clip.id], media.length_s):
                     voice = self.separate[name](media.sound[from_hz])
             except Exception as error:  # noqa: BLE001 (whatever a network throws at one clip must not stop the others)
-                media.errors[name] = f"{type(error).__name__}: {error}"
+                media.errors[name] = f"{name}: {type(error).__name__}: {error}"
                 continue
             for rate_hz in {rate_hz for one, rate_hz in wanted if one == name}:
                 media.voice[name, rate_hz] = resampled(voice, from_hz, rate_hz)
@@ -139,8 +139,12 @@ def _need(part: Slice, clip: Clip) -> Need:
 def _origin(want: Want) -> dict[str, str]:
     """Return what a reader of one entry should know of its encoder."""
     spec = want.spec
-    found = {"parameters": str(spec.parameters), "trained_on": ",".join(spec.trained_on)}
-    return {name: value for name, value in found.items() if value not in ("", "0")}
+    found = {
+        "weights_of": " ".join((spec.weights.id, spec.weights.revision)).strip() if spec.weights else "",
+        "parameters": str(spec.parameters or ""),
+        "trained_on": ",".join(spec.trained_on),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _provenance(device: str) -> dict[str, str]:

@@ -61,6 +61,17 @@ def _local_only(connect):
     return checked
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Leave torch one thread: several wait for each other while other tests run."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def roots(tmp_path, monkeypatch):
     """Point every root into a folder of the test's own; return that folder."""

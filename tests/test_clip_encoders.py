@@ -22,6 +22,8 @@ from extract.encoders import _clip, _tokens, clip_mel, clip_text, clip_vision
 from extract.network import fill, filled
 from extract.weights import Weights, WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 END = 102  # of MiniLM's tokenizer, which stands in under random weights
 BODY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 SMALL = {**BODY, "projection_dim": 16}
@@ -34,15 +36,6 @@ SENTENCES = [
 ]
 SIZES = [(480, 640), (288, 360), (640, 360), (224, 224), (223, 341), (240, 321), (100, 80), (1, 1), (2, 40)]
 TOLERANCE = 1e-5
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

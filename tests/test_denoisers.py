@@ -23,18 +23,11 @@ from extract.denoisers import _htdemucs, _htdemucs_transformer, _onnx, _spleeter
 from extract.weights import WeightsError, using
 from features import Grid, Key
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HERE = Path(__file__).parent
 EVERY = pytest.mark.parametrize("name", denoisers.names())
 RATE_HZ = 44_100
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def golden(name):

@@ -5,7 +5,6 @@ import functools
 import dlib as library
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from skimage.data import astronaut
 
@@ -13,20 +12,13 @@ from extract import faces, weights
 from extract.encoders import dlib, mtcnn
 from extract.weights import WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FACE = (175, 60, 270, 175)
 """Around eyes and mouth of the portrait, as seen by eye."""
 EYES = ((204, 101), (247, 103))
 REAL = {"obama.jpg": ((440, 215), (555, 215)), "biden.jpg": ((535, 320), (656, 345))}
 """Eyes of real portraits, as seen by eye."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def five(box):

@@ -13,16 +13,9 @@ from extract.encoders import emoaffectnet
 from extract.encoders._emoaffectnet import Bottleneck, folded
 from extract.faces import PRESETS, cut
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GOLDEN = Path(__file__).parent / "golden"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def read(name):

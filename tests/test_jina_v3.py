@@ -11,18 +11,11 @@ from extract.encoders import _tokens, jina_v3
 from extract.network import fill, filled
 from extract.weights import WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
 SENTENCES = ["I am so happy to see you!", "No.", "", "word " * 100, "Wait \N{EM DASH} what?"]
 TOLERANCE = 1e-5
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,9 @@ from torch import nn
 from extract.encoders import resemotenet
 from extract.faces import PRESETS, cut, gray
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GOLDEN = Path(__file__).parent / "golden" / "resemotenet.npz"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ from extract.encoders import _tokens, bert, clip_text, jina_v3, xlmr
 from extract.network import fill, filled
 from extract.weights import Weights, WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 END = 102  # of MiniLM's tokenizer, which stands in under random weights
 SENTENCES = [
@@ -90,15 +92,6 @@ FAMILIES = {
         {"roberta.pooler.dense.weight": (768, 768), "roberta.pooler.dense.bias": (768,)},
     ),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

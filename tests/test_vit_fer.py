@@ -9,6 +9,8 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 from extract.encoders import vit_fer
 from extract.network import fill
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {
     "hidden_size": 48,
     "num_hidden_layers": 3,
@@ -17,15 +19,6 @@ SMALL = {
     "image_size": 64,
 }
 FACES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

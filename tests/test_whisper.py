@@ -19,6 +19,8 @@ from extract.network import fill, filled
 from extract.speech import pieces, words_of
 from extract.weights import Weights, WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE_HZ = whisper_base.SPEC.rate_hz
 SIZES = {"base": whisper_base, "turbo": whisper_large_v3_turbo}
 REDUCED = {
@@ -35,15 +37,6 @@ REDUCED = {
 MARKS = {"base": (50358, 50362), "turbo": (50359, 50363)}
 LIVELY = {"embed_tokens": 8, "decoder.embed_positions": 8, "encoder_attn": 4, "encoder.conv": 2}
 """How much random weights are enlarged so that words follow from what was heard and said before."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ import pytest
 
 import manifests
 from extract import __main__ as cli
-from extract import ahead, encode
-from extract.encoders import mtcnn, toy_text
+from extract import ahead, encode, line
+from extract.denoisers import spleeter
+from extract.encoders import Encoded, mtcnn, silero, toy_text
 from extract.plan import plan, wants
 from extract.slices import Job
 from extract.tally import Meter, Tally
@@ -28,6 +29,7 @@ from features.entries import root
 from features.failures import recorded
 
 TOYS = ("toy_audio", "toy_frames", "toy_text")
+SPOKEN_S = np.array([[0.1, 0.6]], np.float32)
 FACES = ("mfcc", "face_hog", "toy_frames", "toy_text")
 
 
@@ -49,14 +51,6 @@ def opened(monkeypatch):
     return names
 
 
-@pytest.fixture
-def one_thread():
-    """Leave torch one thread: several wait for each other while other tests run."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def extract(corpus, *names, chosen=lambda _: True, retry=False):
     """Plan and work in this process; return the tally."""
     todo = plan(corpus, wants("toys", names), chosen, retry=retry)
@@ -69,7 +63,7 @@ def extract(corpus, *names, chosen=lambda _: True, retry=False):
 
 def reader(encoder):
     """Open the one entry of an encoder."""
-    (want,) = (want for want in wants("toys", [encoder]) if want.encoder == encoder)
+    want = wants("toys", [encoder])[-1]
     return Reader(folder_of("toys", want.key))
 
 
@@ -270,6 +264,45 @@ def test_boxes_of_an_earlier_picture_are_never_used(corpus, monkeypatch):
     assert extract(corpus, "mtcnn", chosen=lambda clip: clip.id == "mute").failed == {"mute"}
     assert extract(corpus, "face_hog", chosen=lambda clip: clip.id == "mute").failed == {"mute"}
     assert failed("face_hog")["mute"].reason.startswith("mtcnn-")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_speech_is_cut_by_stored_spans(corpus, monkeypatch):
+    """When only the hearer is missing nobody looks for speech again, and the features are those of a run of both."""
+    name = "mfcc:clip+vad=cut"
+    monkeypatch.setattr(line, "LONGER_THAN_S", 0)
+    monkeypatch.setattr(silero, "load", lambda *_, **__: lambda sounds, _: Encoded([SPOKEN_S] * len(sounds)))
+    extract(corpus, name)
+    both = dict(reader(name))
+    assert both["long1"].spans_s[0, 1] > SPOKEN_S[0, 1]
+    assert len(both["long1"].values) < 50
+    shutil.rmtree(reader(name).folder)
+    monkeypatch.setattr(silero, "load", lambda *_, **__: pytest.fail("speech was looked for again"))
+    assert not extract(corpus, name).failed
+    again = reader(name)
+    assert again.keys() == both.keys()
+    assert all(same(again[clip], both[clip]) for clip in both)
+
+
+def test_a_voice_is_separated_once_for_all_that_hear_it(corpus, monkeypatch):
+    """Two encoders that want the voice share one separation of each clip; one that fails says so and stops no other."""
+    heard = []
+
+    def separate(sound):
+        heard.append(len(sound))
+        if len(heard) == 1:
+            raise RuntimeError("too loud")
+        return sound / 2
+
+    monkeypatch.setattr(spleeter, "load", lambda _: separate)
+    tally = extract(corpus, "mfcc+denoise=spleeter", "egemaps_lld+denoise=spleeter", "mfcc")
+    (first,) = tally.failed
+    assert failed("mfcc+denoise=spleeter")[first].reason == "spleeter: RuntimeError: too loud"
+    assert failed("egemaps_lld+denoise=spleeter").keys() == {first}
+    whole, voice = reader("mfcc"), reader("mfcc+denoise=spleeter")
+    assert len(heard) == len(whole)
+    assert voice.keys() == whole.keys() - {first}
+    assert not any(same(voice[clip], whole[clip]) for clip in voice.keys())
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -15,14 +15,7 @@ from extract.weights import WeightsError
 
 SIZES = [(720, 1280), (288, 360), (360, 288), (1080, 1920), (640, 640), (481, 853), (1, 1), (3, 2000), (33, 31)]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +162,7 @@ def state():
 before = state()
 from extract import weights
 from extract.encoders import yolo_face
+
 with weights.using("random:0"):
     encode = yolo_face.load("cpu", "exact")
 found = encode(np.zeros((1, 36, 64, 3), np.uint8), np.ones(1))

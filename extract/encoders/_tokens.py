@@ -6,6 +6,7 @@ numbers lie below every vocabulary here.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,17 +14,17 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from extract.encoders import Encode, Encoded, minilm
-from extract.network import Feed
+from extract.encoders import Encode, Encoded, Spec, minilm
+from extract.network import Feed, frozen
 from extract.weights import Weights, located, random_seed
 from features.windows import Array
 
 HEADS = ("pooler.", "lm_head.", "cls.")
 
 
-def tokenizer(published: Weights, licence: str, tokens: int, padding: int) -> Tokenizer:
+def tokenizer(published: Weights | None, licence: str, tokens: int, padding: int) -> Tokenizer:
     """Return what cuts a sentence into so many numbers, the end mark kept, and fills it up with `padding`."""
-    if random_seed() is None:
+    if published and random_seed() is None:
         path = located(published, licence)[0]
     else:
         path = located(minilm.WEIGHTS)[0].with_name("tokenizer.json")
@@ -46,6 +47,13 @@ def encoder(states: Callable[[Tensor, Tensor], Tensor], cut: Tokenizer, device: 
         return Encoded(found, valid=mask.sum(axis=1).tolist(), steps={"token_mask": mask})
 
     return encode
+
+
+def last_states(network: Any, spec: Spec, padding: int, device: str, precision: str) -> Encode:
+    """Return the encoder around a filled network of transformers that states its last layer, mask beside it."""
+    network = frozen(network, device, precision)
+    cut = tokenizer(spec.tokenizer, spec.licence, spec.steps or 0, padding)
+    return encoder(lambda ids, mask: network(ids, mask).last_hidden_state, cut, device)
 
 
 def body(checkpoint: Path, family: str) -> dict[str, Tensor]:

@@ -58,12 +58,9 @@ def read(paths: list[Path]) -> dict[str, Any]:
 
 def ready(network: Any, device: str, precision: str) -> Encode:
     """Return the encoder around a filled network."""
-    from extract.encoders._tokens import encoder, tokenizer
-    from extract.network import frozen
+    from extract.encoders._tokens import last_states
 
-    network = frozen(network, device, precision)
-    cut = tokenizer(TOKENIZER, SPEC.licence, TOKENS, PADDING)
-    return encoder(lambda ids, mask: network(ids, mask).last_hidden_state, cut, device)
+    return last_states(network, SPEC, PADDING, device, precision)
 
 
 def load(device: str, precision: str) -> Encode:

@@ -2,7 +2,7 @@
 
 As in the authors' extractor, sound is brought to mean 0 and variance 1 by its real samples alone, padding is 0 after
 that, and no mask reaches the network, so padded steps take part in attention and in the three numbers of a window;
-`valid` marks them. The numbers, about 0 to 1, are computed exactly at every precision.
+`valid` marks them. The numbers lie about from 0 to 1; their own two layers compute exactly at every precision.
 """
 
 from pathlib import Path
