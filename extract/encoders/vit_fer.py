@@ -55,14 +55,18 @@ def build(options: dict[str, Any] | None = None) -> Any:
 
 
 def read(paths: list[Path]) -> "dict[str, Tensor]":
-    """Read what the published checkpoint holds of the network, under the names that it has here."""
+    """Read what the published checkpoint holds of the network, under the names that this transformers has."""
+    import torch
     from safetensors.torch import load_file
 
-    return {_renamed(name): x for name, x in load_file(paths[0]).items() if not name.startswith("classifier.")}
+    state = {name.removeprefix("vit."): x for name, x in load_file(paths[0]).items()}
+    state = {name: x for name, x in state.items() if not name.startswith("classifier.")}
+    with torch.device("meta"):
+        known = build().state_dict().keys()
+    return state if state.keys() == known else {_renamed(name): x for name, x in state.items()}
 
 
 def _renamed(name: str) -> str:
-    name = name.removeprefix("vit.")
     for theirs, ours in PUBLISHED.items():
         name = name.replace(theirs, ours)
     return name
