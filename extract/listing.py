@@ -16,8 +16,8 @@ from manifests import corpus_names
 
 NO_DOWNLOAD = ("silero", "mfcc", "egemaps", "face_hog", "minilm")
 """What can be extracted at once: no weights, or those that come with the packages."""
-LEFSA = ("silero", "wav2vec2_msp", "emoaffectnet", "jina_v3")
-"""What paper 000 extracts."""
+LEFSA = ("silero+preset=lefsa", "wav2vec2_msp+denoise=spleeter", "emoaffectnet", "jina_v3")
+"""What paper 000 extracts, and the recipe `lefsa_paper` reads."""
 PAPERS = ("ramas", "meld", "mosei", "mosi", "iemocap", "ravdess")
 """The corpora of the papers."""
 MOST_VALUES = 6

@@ -140,7 +140,7 @@ def _origin(want: Want) -> dict[str, str]:
     """Return what a reader of one entry should know of its encoder."""
     spec = want.spec
     found = {
-        "weights_of": " ".join((spec.weights.id, spec.weights.revision)).strip() if spec.weights else "",
+        "weights_of": f"{spec.weights.id} {spec.weights.revision}".strip() if spec.weights else "",
         "parameters": str(spec.parameters or ""),
         "trained_on": ",".join(spec.trained_on),
     }

@@ -38,6 +38,8 @@ class Dataset:
     turn: Tensor
     entries: Mapping[str, Path]
     """Modality to the folder of the cache entry."""
+    lacking: Mapping[str, str]
+    """Modality to what its entry lacks of what the recipe asks for, where the recipe allows that."""
     digest: str
     """What was read: the sources of all windows, and the labels."""
 
@@ -67,7 +69,8 @@ class Dataset:
 
 def load(clips: Sequence[Clip], recipe: Recipe, train: Sequence[int]) -> Dataset:
     """Join clips with the entries that a recipe names; statistics come from the training clips alone."""
-    entries = {modality: _find(recipe, modality, where) for modality, where in recipe.used.items()}
+    found = {modality: _find(recipe, modality, where) for modality, where in recipe.used.items()}
+    entries = {modality: folder for modality, (folder, _) in found.items()}
     _refuse_random(entries, allowed=recipe.data.random_weights)
     read = {modality: _read(folder, clips, recipe.data.windows) for modality, folder in entries.items()}
     digest = hashlib.sha256()
@@ -79,14 +82,23 @@ def load(clips: Sequence[Clip], recipe: Recipe, train: Sequence[int]) -> Dataset
     if recipe.data.standardise:
         stored = {modality: _standardised(one, torch.tensor(train)) for modality, one in stored.items()}
     dialogue, turn = _dialogues(clips)
-    return Dataset(tuple(clips), stored, labels, known, dialogue, turn, entries, digest.hexdigest())
+    lacking = {modality: lacks for modality, (_, lacks) in found.items() if lacks}
+    return Dataset(tuple(clips), stored, labels, known, dialogue, turn, entries, lacking, digest.hexdigest())
 
 
-def _find(recipe: Recipe, modality: str, where: Mapping[str, str]) -> Path:
+def _find(recipe: Recipe, modality: str, where: Mapping[str, str]) -> tuple[Path, str]:
+    """Return the one entry that is meant, and what it lacks of what the recipe asks for but allows to be absent."""
+    spared = {name: value for name, value in where.items() if name in recipe.without}
     try:
-        return find(recipe.corpus, **where)
+        return find(recipe.corpus, **where), ""
+    except CacheError as error:
+        if not spared:
+            raise CacheError(f"encoders.{modality}: {error}") from None
+    try:
+        folder = find(recipe.corpus, **{**where, **dict.fromkeys(spared, "")})
     except CacheError as error:
         raise CacheError(f"encoders.{modality}: {error}") from None
+    return folder, ", ".join(f"{name} = {value}" for name, value in spared.items())
 
 
 def _refuse_random(entries: Mapping[str, Path], *, allowed: bool) -> None:

@@ -76,8 +76,16 @@ class Experiment:
             outcomes=outcomes,
             command=command,
             provenance=self._provenance(),
-            warnings=tuple(filter(None, (self.note, RANDOM_NOTE if self.recipe.data.random_weights else ""))),
+            warnings=tuple(self._warnings()),
         )
+
+    def _warnings(self) -> Iterator[str]:
+        if self.note:
+            yield self.note
+        if self.recipe.data.random_weights:
+            yield RANDOM_NOTE
+        for modality, lacks in self.data.lacking.items():
+            yield f"The recipe asks for {lacks} of {modality}; these features were made without, which was allowed."
 
     def _linear(self) -> Predictions:
         parts = {part: self.split.parts()[part] for part in SCORED}

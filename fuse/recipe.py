@@ -61,6 +61,8 @@ class Recipe:
     corpus: str
     encoders: Mapping[str, Mapping[str, str]]
     """Modality to `encoder` and the key fields that say which entry of it is meant."""
+    without: tuple[str, ...] = ()
+    """Key fields of `encoders` that an entry may lack, such as `settings.denoise`; the report says which did."""
     tasks: tuple[str, ...] = ("emotion", "sentiment")
     modalities: tuple[str, ...] = ()
     """Those of `encoders` that are used; all when empty."""

@@ -1,6 +1,8 @@
 """The loader: every pad and mask is made here."""
 
 import dataclasses
+import json
+import shutil
 
 import fuse_kit
 import numpy as np
@@ -163,3 +165,21 @@ def test_features_of_random_weights_may_be_allowed_where_all_are():
     faces = Key("hog", 1, "clip", builds_on=(boxes.name,))
     create(folder_of("demo", faces), faces)
     assert is_random(folder_of("demo", faces))
+
+
+def test_a_recipe_may_allow_what_an_entry_lacks():
+    """Asked for separated voices, it refuses features without; allowed, it takes them and says what they lack."""
+    clips = fuse_kit.clips()
+    fuse_kit.store(clips)
+    asks = dataclasses.replace(
+        fuse_kit.load_recipe(), encoders={"audio": {"encoder": "mfcc", "settings.denoise": "spleeter"}}
+    )
+    train = protocol.official(clips).train
+    with pytest.raises(CacheError, match=r"encoders.audio: demo has no entry of 'mfcc' with settings.denoise=spleeter"):
+        data.load(clips, asks, train)
+    allowed = dataclasses.replace(asks, without=("settings.denoise",))
+    assert data.load(clips, allowed, train).lacking == {"audio": "settings.denoise = spleeter"}
+    key = Key("mfcc", 1, "windows(3,2,2)", "float32", settings={"denoise": "spleeter"})
+    shutil.copytree(find("demo", "mfcc"), folder_of("demo", key))
+    (folder_of("demo", key) / "spec.json").write_text(json.dumps(key.to_json()))
+    assert data._find(allowed, "audio", allowed.encoders["audio"]) == (folder_of("demo", key), "")

@@ -17,6 +17,7 @@ from extract import __main__ as cli
 from extract import encoders, listing
 from extract.encoders import exhubert, jina_v3, wav2vec2_msp
 from extract.listing import LEFSA, NO_DOWNLOAD, Need
+from extract.wanted import wants
 from extract.weights import Weights, WeightsError, sized
 from features.entries import root
 from manifests import Manifest
@@ -100,7 +101,7 @@ def test_the_listing_warns_of_encoders_that_know_the_answers():
     lines = list(listing.encoder_lines())
     warned = {name: [line for line in rows(name, lines)[:4] if "CAUTION" in line] for name in encoders.names()}
     (line,) = warned["emotion2vec"]
-    assert "trained on iemocap, meld, cmu-mosei, ravdess;" in line
+    assert "trained on iemocap, meld, cmu-mosei, ravdess, crema-d;" in line
     assert warned["wav2vec2_msp"] == warned["mfcc"] == []
 
 
@@ -200,9 +201,9 @@ def test_the_default_set_is_the_papers_for_a_papers_corpus():
     """Paper 000's set for the corpora of the papers, what needs no download for every other."""
     assert [
         listing.default_encoders(corpus) for corpus in ("ramas", "meld", "mosei", "mosi", "iemocap", "ravdess")
-    ] == [("silero", "wav2vec2_msp", "emoaffectnet", "jina_v3")] * 6
+    ] == [LEFSA] * 6
     assert listing.default_encoders("demo") == listing.default_encoders("mine") == NO_DOWNLOAD
-    assert all(encoders.spec(name) for name in LEFSA + NO_DOWNLOAD)
+    assert all(wants("toys", LEFSA + NO_DOWNLOAD, weights="random:0"))
 
 
 @pytest.mark.usefixtures("bare")
@@ -213,7 +214,7 @@ def test_a_papers_corpus_without_weights_says_both_ways_out(capsys, roots):
     manifests.write(Manifest("meld", roots, clips))
     code, _, err = run(capsys, "run", "meld", "--dry")
     assert code == 2
-    assert "make weights ENCODERS=wav2vec2_msp,yolo_face,emoaffectnet,jina_v3\n" in err
+    assert "make weights ENCODERS=spleeter,wav2vec2_msp,yolo_face,emoaffectnet,jina_v3\n" in err
     assert "make features CORPUS=meld ENCODERS=silero,mfcc,egemaps,face_hog,minilm\n" in err
 
 
@@ -284,7 +285,7 @@ def test_all_and_nothing(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Person("n\n"))
     _, out, _ = run(capsys, "weights")
     listed = dict.fromkeys(re.findall(r"^(\w+) +(?:missing|in package)", out, re.MULTILINE))
-    assert list(listed) == ["silero", "wav2vec2_msp", "yolo_face", "emoaffectnet", "jina_v3"]
+    assert list(listed) == ["silero", "spleeter", "wav2vec2_msp", "yolo_face", "emoaffectnet", "jina_v3"]
 
 
 def test_a_name_that_is_none(capsys):

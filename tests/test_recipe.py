@@ -2,6 +2,8 @@
 
 import pytest
 
+from extract.listing import LEFSA
+from extract.wanted import wants
 from fuse import models, recipe
 from fuse.recipe import RecipeError
 
@@ -10,6 +12,15 @@ def test_every_recipe_loads():
     """Each file in the folder is a recipe of a model that exists."""
     for name in set(recipe.names()) - {recipe.DEFAULT}:
         assert recipe.load(name).model in models.names()
+
+
+def test_the_papers_recipe_reads_what_is_extracted_by_default():
+    """What `make features` extracts for a paper's corpus is what `lefsa_paper` asks the cache for."""
+    wanted = wants("meld", LEFSA, weights="random:0")
+    for where in recipe.load("lefsa_paper").used.values():
+        (want,) = (one for one in wanted if one.encoder == where["encoder"])
+        fields = want.key.to_json() | {f"settings.{name}": value for name, value in want.key.settings.items()}
+        assert {name: fields[name] for name in where} == where
 
 
 def test_a_model_without_a_recipe_takes_the_default():

@@ -302,7 +302,7 @@ def test_a_voice_is_separated_once_for_all_that_hear_it(corpus, monkeypatch):
     whole, voice = reader("mfcc"), reader("mfcc+denoise=spleeter")
     assert len(heard) == len(whole)
     assert voice.keys() == whole.keys() - {first}
-    assert not any(same(voice[clip], whole[clip]) for clip in voice.keys())
+    assert not any(same(voice[clip], whole[clip]) for clip in voice)
 
 
 @pytest.mark.usefixtures("one_thread")
