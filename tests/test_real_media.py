@@ -17,7 +17,7 @@ from extract.work import Worker
 from features import Reader
 from manifests import Audio, Clip, Manifest, Video
 
-pytestmark = [pytest.mark.usefixtures("roots"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("roots"), pytest.mark.slow, pytest.mark.timeout(1200)]
 SPEECH, FILMS = DATA / "speech-public-domain", DATA / "grid-talking-faces"
 WAYS = {
     "emotion2vec": [":clip+vad=cut"],
