@@ -25,6 +25,8 @@ class Weights:
     """Where they lie in their package, or in their folder under `WEIGHTS_ROOT`."""
     sha256: str = ""
     """Of all files, one after another; nothing where nobody states it, and the first fetch pins what it finds."""
+    user: str = ""
+    """The module of an encoder, or a denoiser, that they belong to: what to ask `make weights` for."""
     package: str = ""
     """The installed package that carries them; such weights are never random."""
     revision: str = ""
@@ -187,7 +189,7 @@ def _missing(weights: Weights, path: Path, place: int, licence: str = "") -> str
     size = f", {sized(bytes_)}" if bytes_ is not None else ""
     return (
         f"expected {path.name} of {weights.id}, revision {weights.revision or 'unknown'}{size}, at {path}; "
-        f"its licence is {licence or _user(weights)[1]}; fetch it: {_command(weights)}; "
+        f"{licence and f'its licence is {licence}; '}fetch it: {_command(weights)}; "
         f"or say WEIGHTS_ROOT=<where it lies>, or WEIGHTS={RANDOM}:0 to try without"
     )
 
@@ -195,7 +197,7 @@ def _missing(weights: Weights, path: Path, place: int, licence: str = "") -> str
 def _unpinned(weights: Weights) -> str:
     return (
         f"no digest is known of {', '.join(weights.files)} of {weights.id} in {weights.folder}; "
-        f"its licence is {_user(weights)[1]}; accept what lies there: {_command(weights)}"
+        f"accept what lies there: {_command(weights)}"
     )
 
 
@@ -204,16 +206,4 @@ def _again(weights: Weights) -> str:
 
 
 def _command(weights: Weights) -> str:
-    return f"make weights ENCODERS={_user(weights)[0]}"
-
-
-def _user(weights: Weights) -> tuple[str, str]:
-    """Return the encoder or denoiser that these weights belong to, and their licence."""
-    from extract import listing  # which imports all that declare weights by this module
-
-    users = (
-        (need.encoder, need.licence)
-        for need in listing.needs(listing.everything(), best=True)
-        if need.weights == weights
-    )
-    return next(users, ("<its encoder>", "unknown"))
+    return f"make weights ENCODERS={weights.user.rpartition('.')[2]}"

@@ -30,6 +30,7 @@ ROOMS = {
     "distributed": ["extract/scale.py"],
     "ultralytics": ["extract/encoders/*.py"],
     "dlib": ["extract/encoders/*.py"],
+    "urllib": ["extract/fetch.py"],  # and with it the network
 }
 ONE_FILE = {"ultralytics", "dlib"}
 TOP = set("extract features fuse manifests tests docs .ci Makefile pyproject.toml requirements.lock .gitignore".split())

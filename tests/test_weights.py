@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from extract import encoders, weights
-from extract.denoisers import demucs
+from extract import encoders, listing, weights
 from extract.encoders import jina_v3, silero
 from extract.network import fill
 from extract.weights import Pin, Weights, WeightsError, digest_of, located, present, sized
@@ -29,7 +28,12 @@ def pinned(tmp_path, monkeypatch):
     """Put two files where WEIGHTS_ROOT says, and return their pin."""
     monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
     pin = Weights(
-        "lab/net", ("one.bin", "two.bin"), hashlib.sha256(b"ot").hexdigest(), revision="abc", sizes=(9_000_000,)
+        "lab/net",
+        ("one.bin", "two.bin"),
+        hashlib.sha256(b"ot").hexdigest(),
+        user="extract.encoders.net",
+        revision="abc",
+        sizes=(9_000_000,),
     )
     pin.folder.mkdir(parents=True)
     for name in pin.files:
@@ -57,7 +61,7 @@ def test_other_bytes_are_refused(pinned):
     """One byte is another: the message says what was expected, what was got and what to do."""
     (pinned.folder / "two.bin").write_bytes(b"T")
     got = hashlib.sha256(b"oT").hexdigest()
-    again = "fetch it again: make weights ENCODERS=<its encoder>"
+    again = "fetch it again: make weights ENCODERS=net"
     with pytest.raises(WeightsError, match=f"expected sha256 {pinned.sha256}, got {got}; {again}"):
         located(pinned)
 
@@ -70,21 +74,20 @@ def test_a_missing_file_is_asked_for(pinned, name, size):
         located(pinned, "CC BY 4.0")
     assert str(caught.value) == (
         f"expected {name} of lab/net, revision abc{size}, at {pinned.folder / name}; its licence is CC BY 4.0; "
-        "fetch it: make weights ENCODERS=<its encoder>; "
+        "fetch it: make weights ENCODERS=net; "
         "or say WEIGHTS_ROOT=<where it lies>, or WEIGHTS=random:0 to try without"
     )
 
 
-def test_the_message_names_the_encoder(tmp_path, monkeypatch):
-    """Whoever declares the weights is found, a tokenizer and a denoiser too, with the licence."""
+def test_the_message_names_a_command_that_fetches_them(tmp_path, monkeypatch):
+    """Weights of encoders and denoisers, and tokenizers, name somebody who needs exactly them."""
     monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
-    for declared, name, licence in (
-        (jina_v3.WEIGHTS, "jina_v3", jina_v3.SPEC.licence),
-        (jina_v3.TOKENIZER, "jina_v3", jina_v3.SPEC.licence),
-        (demucs.WEIGHTS[0], "demucs", demucs.LICENCE),
-    ):
-        with pytest.raises(WeightsError, match=f"its licence is {licence}; fetch it: make weights ENCODERS={name};"):
-            located(declared)
+    for need in listing.needs(listing.everything(), best=True):
+        if not need.weights.package:
+            with pytest.raises(WeightsError, match="fetch it: make weights ENCODERS=") as caught:
+                located(need.weights)
+            name = str(caught.value).partition("ENCODERS=")[2].partition(";")[0]
+            assert need.weights in [other.weights for other in listing.needs([name], best=True)]
 
 
 def test_a_digest_is_known_without_reading_the_files(pinned):

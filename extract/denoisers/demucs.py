@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WEIGHTS = (
     Weights(
         id="facebookresearch/demucs",
+        user=__name__,
         files=("955717e8-8726e21a.th",),
         sha256="8726e21a993978c7ba086d3872e7608d7d5bfca646ca4aca459ffda844faa8b4",
         revision="955717e8",

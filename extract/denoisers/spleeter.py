@@ -26,6 +26,7 @@ ID, REVISION = "csukuangfj/sherpa-onnx-spleeter-2stems", "7001ba316a615cacddb3f9
 WEIGHTS = (
     Weights(
         id=ID,
+        user=__name__,
         files=("vocals.onnx",),
         sha256="bdc16ab6bf6117ddd4842c19e80e40e2be188fc555295064d424616b0224ac97",
         revision=REVISION,
@@ -33,6 +34,7 @@ WEIGHTS = (
     ),
     Weights(
         id=ID,
+        user=__name__,
         files=("accompaniment.onnx",),
         sha256="671ace17acd3720674a2bc14de32ac6292453dec20d9eb0ba4255d4ad8e3d8c0",
         revision=REVISION,

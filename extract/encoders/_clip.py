@@ -12,6 +12,7 @@ ID = "openai/clip-vit-base-patch32"
 REVISION = "b33cedfd0df4e43b8238760678fcc89e1a0d38b3"  # a conversion by its hub: main holds a pickle only
 WEIGHTS = Weights(
     id=ID,
+    user="clip_vision",  # as good as any of the three: they share the file
     files=("model.safetensors",),
     sha256="99d28a652e6ec46629ab7047a0ac82c69b1fe11e0ce672c43af65d3a9a3fc05d",
     revision=REVISION,

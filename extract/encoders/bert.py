@@ -12,12 +12,13 @@ ID, REVISION = "google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a
 
 WEIGHTS = Weights(
     id=ID,
+    user=__name__,
     files=("model.safetensors",),
     sha256="68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
     revision=REVISION,
     sizes=(440_449_768,),
 )
-TOKENIZER = Weights(id=ID, files=("tokenizer.json",), sha256="", revision=REVISION)
+TOKENIZER = Weights(id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION)
 
 SPEC = Spec(
     reads="text",

@@ -16,7 +16,7 @@ TOKENS = 77
 PADDING = 49_407
 """The end token again, as in the published tokenizer; nothing real attends to it."""
 TOWER = "text_tower.safetensors"
-TOKENIZER = Weights(id=ID, files=("tokenizer.json",), sha256="", revision=REVISION)
+TOKENIZER = Weights(id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION)
 
 SPEC = Spec(
     reads="text",

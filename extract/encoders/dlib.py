@@ -15,6 +15,7 @@ from features.windows import Array
 
 WEIGHTS = Weights(
     id="davisking/dlib-models",
+    user=__name__,
     files=("shape_predictor_5_face_landmarks.dat",),
     sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",  # unpacked
     revision="fd81b6308a6a73d4ce08859eb2f4b628a21e27a2",

@@ -22,6 +22,7 @@ MEAN_BGR = (91.4953, 103.8827, 131.0912)
 
 WEIGHTS = Weights(
     id="ElenaRyumina/face_emotion_recognition",
+    user=__name__,
     files=("FER_static_ResNet50_AffectNet.pt",),
     sha256="8274190b5be4355bd2f07b59f593fcdb294f9d7c563bfa9ac9e5ea06c10692d2",
     revision="586bafda3d5ca1427d62b9447f1bea70171663e1",  # stated by one organisation only

@@ -24,6 +24,7 @@ EPS = 1e-5
 
 WEIGHTS = Weights(
     id="emotion2vec/emotion2vec_plus_base",
+    user=__name__,
     files=("model.pt",),
     sha256="60710b5aae1dbe69bdac8920028fb05882d4314fd09031922b4b61ee9e7aadbd",
     revision="b318240bfe67db81a8c572ecb37ce9c3759b81c9",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Weights(
     id="amiriparian/ExHuBERT",
+    user=__name__,
     files=("pytorch_model.bin",),  # the hub's tags name PyTorch and not safetensors
     sha256="",  # no project states it
     revision="b158d45ed8578432468f3ab8d46cbe5974380812",  # of the model card's example, of EmoSen and of chimera_ml

@@ -12,12 +12,14 @@ ID, REVISION = "jinaai/jina-embeddings-v3-hf", "d18862d9a48706220815554fac3ebb4d
 
 WEIGHTS = Weights(
     id=ID,
+    user=__name__,
     files=("model.safetensors",),
     sha256="d6963495e160ad49efe4e82afc7a3ba3f03c7ccd27af97ab845b6c52d8768545",  # stated by one project only
     revision=REVISION,
 )
 TOKENIZER = Weights(
     id=ID,
+    user=__name__,
     files=("tokenizer.json",),
     sha256="f59925fcb90c92b894cb93e51bb9b4a6105c5c249fe54ce1c704420ac39b81af",  # stated by the same project only
     revision=REVISION,

@@ -23,6 +23,7 @@ MEAN_RGB, STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 WEIGHTS = Weights(
     id="ArnabKumarRoy02/ResEmoteNet",
+    user=__name__,
     files=("affectnet7_model.pth",),
     page="https://github.com/ArnabKumarRoy02/ResEmoteNet#checkpoints",  # which leads to a folder of a cloud drive
 )

@@ -16,7 +16,7 @@ from features.windows import Array
 if TYPE_CHECKING:
     from torch import Tensor
 
-WEIGHTS = Weights(id="dima806/facial_emotions_image_detection", files=("model.safetensors",))
+WEIGHTS = Weights(id="dima806/facial_emotions_image_detection", user=__name__, files=("model.safetensors",))
 
 SPEC = Spec(
     reads="faces",

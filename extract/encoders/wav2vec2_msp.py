@@ -23,6 +23,7 @@ DIMENSIONS = "arousal_dominance_valence"
 
 WEIGHTS = Weights(
     id="audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim",
+    user=__name__,
     files=("model.safetensors",),
     sha256="efa5ac1a13b2d2f42182738e44794b1eb4c0cdd221a8b4ae11304c3a5f5fae95",  # stated by one project only
     revision="6eba34a2485ea31cb03600241787c3a5edab8626",

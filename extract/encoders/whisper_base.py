@@ -27,12 +27,15 @@ ID, REVISION = "openai/whisper-base", "e37978b90ca9030d5170a5c07aadb050351a65bb"
 
 WEIGHTS = Weights(
     id=ID,
+    user=__name__,
     files=("model.safetensors",),
     sha256="07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b",
     revision=REVISION,
     sizes=(290_403_936,),
 )
-TOKENIZER = Weights(id=ID, files=("tokenizer.json",), sha256="", revision=REVISION)  # no project states its digest
+TOKENIZER = Weights(
+    id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION
+)  # no project states its digest
 
 SPEC = Spec(
     reads="audio",

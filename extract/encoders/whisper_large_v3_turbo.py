@@ -17,12 +17,15 @@ ID, REVISION = "openai/whisper-large-v3-turbo", "41f01f3fe87f28c78e2fbf8b5688359
 
 WEIGHTS = Weights(
     id=ID,
+    user=__name__,
     files=("model.safetensors",),
     sha256="542566a422ae4f3fd23f1ba11add198fca01bbf82e66e6a2857b3f608b1eb9d1",
     revision=REVISION,
     sizes=(1_617_824_864,),
 )
-TOKENIZER = Weights(id=ID, files=("tokenizer.json",), sha256="", revision=REVISION)  # no project states its digest
+TOKENIZER = Weights(
+    id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION
+)  # no project states its digest
 
 SPEC = Spec(
     reads="audio",

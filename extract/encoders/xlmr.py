@@ -17,12 +17,13 @@ ID, REVISION = "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0b
 
 WEIGHTS = Weights(
     id=ID,
+    user=__name__,
     files=("model.safetensors",),
     sha256="6fd4797bc397c3b8b55d6bb5740366b57e6a3ce91c04c77f22aafc0c128e6feb",
     revision=REVISION,
     sizes=(1_115_567_652,),
 )
-TOKENIZER = Weights(id=ID, files=("tokenizer.json",), sha256="", revision=REVISION)
+TOKENIZER = Weights(id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION)
 
 SPEC = Spec(
     reads="text",

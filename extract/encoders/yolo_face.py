@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Weights(
     id="lindevs/yolov8-face",
+    user=__name__,
     files=("yolov8n-face-lindevs.pt",),
     sha256="b038ca653b503453a94f6e12d76feca6840b2a97d7a1322b4498c5e922f29832",
     revision="1.0.1",
