@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from extract import encoders, listing, weights
-from extract.encoders import jina_v3, silero
+from extract.encoders import silero
 from extract.network import fill
 from extract.weights import Pin, Weights, WeightsError, digest_of, located, present, sized
 from features import Grid
