@@ -4,10 +4,10 @@ An entry that builds on another stands behind that one's line and follows it: it
 each sound with where somebody speaks, each transcript, as these are found.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,28 +18,17 @@ from extract.cut import Layout, Output
 from extract.encode import BatchSize, Feed, Unit
 from extract.encoders import Encode
 from extract.media import Media, MediaError
+from extract.reel import Reel, Shot
 from extract.slices import Share
 from extract.sound import Samples
 from extract.speech import only_speech, words_of
 from extract.tally import Meter
 from extract.wanted import LONGER_THAN_S, Want
-from extract.window import covered_s
 from features import Failure, Reader, Windows, Writer
 from features.failures import record
 from features.store import discard
 from features.windows import Array
 from manifests import Clip
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A frame of a sampling, with what is to be encoded of it: the frame, or its faces."""
-
-    index: int
-    time_s: Fraction
-    units: Sequence[Array]
-    faces: int | None = None
-    """How many were found, where faces are looked for."""
 
 
 class Line:
@@ -54,12 +43,7 @@ class Line:
         self.layouts: dict[str, Layout] = {}
         self.outputs: dict[str, dict[int, Output]] = defaultdict(dict)
         self.failed: dict[str, tuple[str, str]] = {}
-        self._times_s: dict[str, list[Fraction]] = defaultdict(list)
-        self._taken: dict[str, list[int]] = defaultdict(list)
-        self._held: dict[str, deque[Shot]] = defaultdict(deque)
-        self._groups: dict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
-        self._faces: dict[str, dict[int, int]] = defaultdict(dict)
-        self._given: dict[str, int] = defaultdict(int)
+        self._reels: dict[str, Reel] = defaultdict(lambda: Reel(self.want.grid))
         self._slot_s = 1 / self.want.grid.fps if self.want.grid.fps else 0.0
         self._stored: Reader | None = None
 
@@ -72,9 +56,7 @@ class Line:
         slot = slots.get(self.want.grid.sampling)
         if slot is None:
             return
-        self._times_s[clip].append(time_s)
-        self._taken[clip].append(slot)
-        index = len(self._times_s[clip]) - 1
+        index = self._reels[clip].take(time_s, slot)
         if self._follows(clip):
             return  # its leader looks first, and hands the frame on
         if self.want.faces:
@@ -147,10 +129,9 @@ class Line:
         if media.pictures is None:
             self.fail(clip, "decode", media.errors.get("video", "no frames"))
             return
-        times_s, taken = self._times_s[clip], self._taken[clip]
-        self.layouts[clip] = cut.frames(times_s, taken, media.pictures.duration_s, self.want.grid)
+        self.layouts[clip] = self._reels[clip].end(media.pictures.duration_s)
         self.meter.tally.repeated[self.want.name] += self.layouts[clip].repeated
-        self._release(clip)
+        self._encode_sure(clip)
 
     def _follows(self, clip: str) -> bool:
         """Return whether what this entry builds on is found in this very slice."""
@@ -165,7 +146,7 @@ class Line:
         """Give a clip up: here, and where crops wait for its boxes."""
         self.failed.setdefault(clip, (stage, reason))
         self.feed.drop(clip)
-        for kept in (self.outputs, self._held, self._groups, self._faces):
+        for kept in (self.outputs, self._reels):
             kept.pop(clip, None)
         for follower in self.followers:
             if follower.lacks(clip):
@@ -205,36 +186,21 @@ class Line:
 
     def _assembled(self, clip: str) -> Windows:
         layout = self.layouts[clip]
-        if clip in self._groups:
-            places = range(len(layout.groups))
-            layout = replace(layout, groups=[self._groups[clip][index] for index in places])
-            if self.want.spec.reads == "faces":
-                layout = replace(layout, counts={"n_faces": [self._faces[clip][index] for index in places]})
-                if self._authors == "skip" and self.want.grid.form == "clip":
-                    layout = cut.without_empty(layout)
+        if self.want.reads_frames:
+            skips = self._authors == "skip" and self.want.grid.form == "clip"
+            layout = self._reels[clip].grouped(layout, skips=skips)
         return cut.assemble(layout, self.outputs[clip], self.want.spec)
 
     def _offer(self, clip: str, shot: Shot) -> None:
-        self._held[clip].append(shot)
-        self._release(clip)
+        self._reels[clip].hold(shot)
+        self._encode_sure(clip)
 
-    def _release(self, clip: str) -> None:
-        """Encode the frames that are sure to lie in a window; those of a tail that is too short never are."""
-        held, layout = self._held[clip], self.layouts.get(clip)
-        sure_s = covered_s(held[-1].time_s, self.want.grid) if held else Fraction(0)
-        while held and self.lacks(clip) and (held[0].index < len(layout.groups) if layout else held[0].time_s < sure_s):
-            self._encode(clip, held.popleft())
-        if layout:
-            held.clear()
-
-    def _encode(self, clip: str, shot: Shot) -> None:
-        first = self._given[clip]
-        self._given[clip] += len(shot.units)
-        self._groups[clip][shot.index] = tuple(range(first, self._given[clip]))
-        if shot.faces is not None:
-            self._faces[clip][shot.index] = shot.faces
-        for index, data in enumerate(shot.units, first):
-            self.feed.add(Unit(clip, index, data, int(shot.faces != 0), self._slot_s, shot.time_s))
+    def _encode_sure(self, clip: str) -> None:
+        for shot, numbers in self._reels[clip].sure(self.layouts.get(clip)):
+            for number, data in zip(numbers, shot.units, strict=True):
+                self.feed.add(Unit(clip, number, data, int(shot.faces != 0), self._slot_s, shot.time_s))
+            if not self.lacks(clip):
+                break
 
     def _deliver(self, unit: Unit, output: Output) -> None:
         if unit.clip in self.failed:
