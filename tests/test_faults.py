@@ -127,6 +127,8 @@ def test_workers_end_with_the_run(war):
 def test_control_c_is_a_word(war, log):
     """Control-C, which reaches the worker too, ends with the usual exit code and says how to go on."""
     options = {"KILL_STAGE": "decode", "KILL_CLIP": "0_5", "KILL_LOG": log, "KILL_WHAT": "hang"}
+    # Tests that were started in the background ignore Control-C, and so would whatever they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         faults.command(),
         cwd=faults.HERE.parent,
@@ -136,6 +138,7 @@ def test_control_c_is_a_word(war, log):
         text=True,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     wait_for(log.is_file)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
