@@ -50,7 +50,15 @@ def reading(kind):
     return each(name for name in encoders.names() if encoders.spec(name).reads == kind)
 
 
-EVERY = each((name, grid) for name in encoders.names() for grid in encoders.spec(name).grids)
+def grids(name):
+    """Name the grids that make a difference here: crops are laid out one by one whatever the grid."""
+    spec = encoders.spec(name)
+    return spec.grids[:1] if spec.reads == "faces" else spec.grids
+
+
+LARGEST = {"whisper_large_v3_turbo"}
+"""Half a minute for each piece of sound; its code is that of its base size, which goes through every test."""
+EVERY = each((name, grid) for name in encoders.names() for grid in grids(name))
 NETWORKS = each(name for name in encoders.names() if encoders.spec(name).parameters)
 # The largest difference that neighbours, order or threads may make, in the feature's own unit; what was measured is at
 # least ten times smaller. Matrix libraries of other processors may add the sums of networks in other orders.
@@ -125,7 +133,7 @@ def clips(name, grid):
         "silent": np.zeros(2 * spec.rate_hz),
     }
     if heavy(name):  # a minute and more for each pass of the largest
-        few = ("short", "silent") if spec.parameters > 700e6 else ("speech", "short", "silent")
+        few = ("short", "silent") if name in LARGEST else ("speech", "short", "silent")
         sounds = {clip: sounds[clip] for clip in few}
     return {clip: cut.sound(sound.astype(np.float32), spec, grid) for clip, sound in sounds.items()}
 
@@ -216,7 +224,7 @@ def test_features_have_the_declared_shape(name, grid):
             assert set(np.diff(windows.start)) == {spec.steps}
 
 
-@pytest.mark.parametrize(("name", "grid"), EVERY)
+@pytest.mark.parametrize(("name", "grid"), [case for case in EVERY if case.values[0] not in LARGEST])
 def test_neighbours_and_order_do_not_change_a_feature(name, grid):
     """Alone, together, beside longer clips, in another order, and again: the features of a clip are the same."""
     given = clips(name, grid)
@@ -227,7 +235,7 @@ def test_neighbours_and_order_do_not_change_a_feature(name, grid):
     assert difference(together, features(name, given)) == 0
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [case for case in NETWORKS if case.values[0] not in LARGEST])
 def test_threads_do_not_change_a_feature(name):
     """A network gives the same on one core and on two."""
     import torch
