@@ -60,7 +60,9 @@ def corpus(tmp_path_factory):
 def test_real_media_give_finite_features_twice_the_same(corpus, name, tmp_path):
     """Features are finite, of the declared shape, not all alike, and the same to the bit when computed again."""
     wanted = wants("toys", [name], weights="random:0", language="en")
-    found = [extracted(corpus, wanted, tmp_path / turn) for turn in ("one", "two")]
+    clips = corpus.clips[:1] if name == "whisper_large_v3_turbo" else corpus.clips  # half a minute each
+    some = replace(corpus, clips=clips)
+    found = [extracted(some, wanted, tmp_path / turn) for turn in ("one", "two")]
     want, spec = wanted[-1], wanted[-1].spec
     for clip, windows in found[0].items():
         assert windows.values.dtype == spec.dtype
@@ -86,7 +88,7 @@ def extracted(corpus, wanted, folder):
         tally.add(worker.work(part, Meter(time_limit=60)))
     assert not tally.failed, {one.clip: one.reason for many in tally.failures.values() for one in many}
     with Reader(moved.folder) as reader:
-        assert len(reader) == (2 if moved.reads_frames else 4)
+        assert len(reader) == len([clip for clip in corpus.clips if clip.video or not moved.reads_frames])
         return dict(reader)
 
 
