@@ -25,8 +25,6 @@ class Weights:
     """Where they lie in their package, or in their folder under `WEIGHTS_ROOT`."""
     sha256: str = ""
     """Of all files, one after another; nothing where nobody states it, and the first fetch pins what it finds."""
-    user: str = ""
-    """The module of an encoder, or a denoiser, that they belong to: what to ask `make weights` for."""
     package: str = ""
     """The installed package that carries them; such weights are never random."""
     revision: str = ""
@@ -38,6 +36,8 @@ class Weights:
     """Where a person finds files that no command can fetch."""
     packed: Literal["", "bz2"] = ""
     """How the one file is packed at its `url`."""
+    user: str = ""
+    """The module of an encoder, or a denoiser, that they belong to: what to ask `make weights` for."""
 
     @property
     def folder(self) -> Path:
