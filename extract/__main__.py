@@ -146,8 +146,8 @@ def _run(options: argparse.Namespace) -> int:
     wanted = _wanted(manifest, names, options, options.precision)
     todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry, deep=options.deep)
     if not options.weights:
-        asked = [entry.want.asked for entry in todo.entries if entry.todo]
-        listing.refuse_missing(listing.needs(asked), manifest.corpus)
+        busy = [stage for entry in todo.entries if entry.todo for stage in (entry.want.denoise, entry.want.encoder)]
+        listing.refuse_missing(listing.needs_of(filter(None, busy)), manifest.corpus)
     print("\n".join(display.plan_lines(todo)))
     if options.dry:
         if todo.slices:

@@ -75,8 +75,13 @@ def needs(names: Iterable[str], *, best: bool = False) -> list[Need]:
 
     `best` asks for a preset's own detector, even where another may stand in for it.
     """
+    return needs_of(stage for name in names for stage in _stages(name, best=best))
+
+
+def needs_of(stages: Iterable[str]) -> list[Need]:
+    """Return the weights of encoders and denoisers themselves, whatever they build on."""
     found: dict[Weights, Need] = {}
-    for stage in dict.fromkeys(stage for name in names for stage in _stages(name, best=best)):
+    for stage in dict.fromkeys(stages):
         for need in _own(stage):
             found.setdefault(need.weights, need)
     return list(found.values())

@@ -13,19 +13,12 @@ from extract.encoders._emotion2vec import Fading
 from extract.network import filled
 from extract.weights import WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FILE = "model.pt"
 AUDIO = "modality_encoders.AUDIO."
 SMALL = {"width": 48, "heads": 6, "prenet_depth": 2, "depth": 2, "tokens": 3, "channels": 32, "groups": 4}
 TOLERANCE = {"rtol": 1e-3, "atol": 2e-4}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def weights(golden):

@@ -14,20 +14,13 @@ from extract.encoders import exhubert
 from extract.network import filled
 from extract.weights import WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FILE = "pytorch_model.bin"
 PREFIX = "hubert."
 GAIN, DIRECTION = (f"encoder.pos_conv_embed.conv.parametrizations.weight.{name}" for name in ("original0", "original1"))
 SMALL = {"width": 64, "heads": 4, "inner": 128, "layers": 48, "channels": 32}
 TOLERANCE = {"rtol": 1e-3, "atol": 2e-4}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import media_kit as kit
+import numpy as np
 import pytest
 
 import manifests
@@ -17,8 +18,10 @@ from extract import __main__ as cli
 from extract import encoders, listing
 from extract.encoders import exhubert, jina_v3, wav2vec2_msp
 from extract.listing import LEFSA, NO_DOWNLOAD, Need
+from extract.plan import plan
 from extract.wanted import wants
 from extract.weights import Weights, WeightsError, sized
+from features import Windows, Writer
 from features.entries import root
 from manifests import Manifest
 
@@ -306,3 +309,17 @@ def test_the_documented_table_is_true():
         declared.append([f"| {file.need.encoder}", file.name, weights.id, weights.revision[:8] or "none", size, digest])
     assert len(said) > 20
     assert [row for row in said if row not in declared] == []
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_detector_whose_boxes_are_cached_is_not_asked_for(capsys, roots):
+    """Of faces whose boxes lie in a shared cache only the faces' own weights must be here."""
+    kit.write(roots / "a.mp4", [kit.picture(0)] * 25)
+    manifest = Manifest("meld", roots, (kit.clip(video="a.mp4", id="a", corpus="meld"),))
+    manifests.write(manifest)
+    boxes = wants("meld", ["emoaffectnet"])[0]
+    with Writer(boxes.folder, boxes.key, {}, "MIT") as writer:
+        source = plan(manifest, [boxes]).entries[0].sources["a"]
+        writer.add("a", source, Windows.join([np.zeros((0, 5), np.float32)], [(0, 1)], [0]))
+    code, _, err = run(capsys, "run", "meld", "--encoders", "emoaffectnet")
+    assert (code, "make weights ENCODERS=emoaffectnet\n" in err) == (2, True)

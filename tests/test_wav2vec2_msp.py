@@ -12,18 +12,11 @@ from extract.encoders import _wav2vec2, _waveform, wav2vec2_msp
 from extract.network import filled
 from extract.weights import WeightsError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FILE = "model.safetensors"
 PREFIX = "wav2vec2."
 GAIN, DIRECTION = (f"encoder.pos_conv_embed.conv.parametrizations.weight.{name}" for name in ("original0", "original1"))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Two threads would wait for each other while other tests run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
