@@ -5,7 +5,7 @@ A task that a corpus does not have is absent from the clip, never zero.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,13 @@ Vector = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to predict: its classes in house order, or the names of its dimensions."""
+    """One thing to predict: its classes in house order, or the names of its dimensions.
+
+    Of a `class` task one class is meant, softly where raters disagreed; of a `multi` task each class is there or not.
+    """
 
     name: str
-    kind: Literal["class", "score"]
+    kind: Literal["class", "multi", "score"]
     classes: tuple[str, ...]
 
     def check(self, vector: Sequence[float]) -> None:
@@ -28,13 +31,22 @@ class Task:
             raise ValueError(f"expected finite numbers, got {list(vector)}")
         if self.kind == "class" and (min(vector) < 0 or max(vector) > 1 + 1e-6 or abs(sum(vector) - 1) > 1e-6):
             raise ValueError(f"expected shares of {', '.join(self.classes)} that sum to 1, got {list(vector)}")
+        if self.kind == "multi" and set(vector) - {0, 1}:
+            raise ValueError(f"expected 0 or 1 for each of {', '.join(self.classes)}, got {list(vector)}")
 
 
 TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
         Task("emotion", "class", ("neutral", "happy", "sad", "anger", "surprise", "disgust", "fear")),
+        Task("emotions", "multi", ("happy", "sad", "anger", "surprise", "disgust", "fear")),
+        Task("emotion4", "class", ("neutral", "happy", "sad", "anger")),
+        Task("emotion6", "class", ("neutral", "happy", "sad", "anger", "excited", "frustrated")),
+        Task("emotion8", "class", ("neutral", "calm", "happy", "sad", "anger", "fear", "disgust", "surprise")),
         Task("sentiment", "class", ("negative", "neutral", "positive")),
+        Task("sentiment2", "class", ("negative", "positive")),
+        Task("sentiment5", "class", ("-2", "-1", "0", "1", "2")),
+        Task("sentiment7", "class", ("-3", "-2", "-1", "0", "1", "2", "3")),
         Task("sentiment_score", "score", ("sentiment",)),
     )
 }
@@ -49,6 +61,56 @@ _EMOTION_SPELLINGS = {
     "disgusted": "disgust",
     "fearful": "fear",
     "scared": "fear",
+}
+
+
+def of(task: str, labels: Mapping[str, Vector]) -> Vector | None:
+    """Return a clip's label of a task, as it stands or as it follows from another; nothing where it has none."""
+    if task in labels:
+        return labels[task]
+    for source, derive in _DERIVED.get(task, {}).items():
+        if source in labels and (found := derive(labels[source])) is not None:
+            return found
+    return None
+
+
+def _present(emotion: Vector) -> Vector:
+    """Turn shares of seven emotions into those that are there at all; neutral is none of them."""
+    return tuple(float(share > 0) for share in emotion[1:])
+
+
+def _one_of(source: str, task: str) -> Callable[[Vector], Vector | None]:
+    """Turn a clear label of a larger vocabulary into one of a smaller, where that has the word."""
+
+    def convert(vector: Vector) -> Vector | None:
+        word = TASKS[source].classes[vector.index(max(vector))]
+        return one_hot(task, word) if max(vector) == 1 and word in TASKS[task].classes else None
+
+    return convert
+
+
+def _sign(score: Vector) -> Vector:
+    return one_hot("sentiment", "negative" if score[0] < 0 else "positive" if score[0] > 0 else "neutral")
+
+
+def _polarity(score: Vector) -> Vector | None:
+    """Positive or negative; what is neither is left out, as the field does since 2019."""
+    return _one_of("sentiment", "sentiment2")(_sign(score))
+
+
+def _rounded(task: str) -> Callable[[Vector], Vector]:
+    """Round half to even after clipping, as the field's evaluations do."""
+    most = len(TASKS[task].classes) // 2
+    return lambda score: one_hot(task, str(round(max(-most, min(most, score[0])))))
+
+
+_DERIVED: Mapping[str, Mapping[str, Callable[[Vector], Vector | None]]] = {
+    "emotions": {"emotion": _present},
+    "emotion4": {"emotion": _one_of("emotion", "emotion4"), "emotion8": _one_of("emotion8", "emotion4")},
+    "sentiment": {"sentiment_score": _sign},
+    "sentiment2": {"sentiment_score": _polarity, "sentiment": _one_of("sentiment", "sentiment2")},
+    "sentiment5": {"sentiment_score": _rounded("sentiment5")},
+    "sentiment7": {"sentiment_score": _rounded("sentiment7")},
 }
 
 

@@ -65,3 +65,110 @@ def test_soft_labels_and_scores_are_labels():
     """Shares of disagreeing raters are a label, and a score need not be a share."""
     TASKS["sentiment"].check((0.2, 0.3, 0.5))
     TASKS["sentiment_score"].check((-2.4,))
+
+
+@pytest.mark.parametrize("vector", [(0,) * 6, (1,) * 6, (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)])
+def test_of_several_classes_none_and_all_may_be_there(vector):
+    """A multi label is there or not, class by class."""
+    TASKS["emotions"].check(vector)
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [
+        ((0.5, 0, 0, 0, 0, 0), "expected 0 or 1 for each of happy, sad, anger, surprise, disgust, fear"),
+        ((2, 0, 0, 0, 0, 0), "expected 0 or 1"),
+        ((-1, 0, 0, 0, 0, 0), "expected 0 or 1"),
+        ((math.nan, 0, 0, 0, 0, 0), "expected finite numbers"),
+        ((1, 0, 0), "expected 6 numbers"),
+    ],
+)
+def test_what_is_no_multi_label(vector, message):
+    """A share, a count and a wrong length are refused."""
+    with pytest.raises(ValueError, match=message):
+        TASKS["emotions"].check(vector)
+
+
+def test_classes_are_spelt_as_in_the_house():
+    """A word means the same class in every vocabulary, each has its classes once, and is called as it is filed."""
+    emotions = {name for task in TASKS if task.startswith("emotion") for name in TASKS[task].classes}
+    known = set(TASKS["emotion"].classes) | {"calm", "excited", "frustrated"}
+    assert emotions == known
+    for name, task in TASKS.items():
+        assert task.name == name
+        assert len(set(task.classes)) == len(task.classes)
+
+
+SOFT = (0.4, 0.0, 0.6, 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("task", "known", "expected"),
+    [
+        ("emotion", {"emotion": SOFT}, SOFT),
+        ("emotion", {}, None),
+        ("emotion", {"emotion4": labels.one_hot("emotion4", "sad")}, None),
+        # Several emotions: whatever has any share, and neutral is none.
+        ("emotions", {"emotion": labels.emotion("neutral")}, (0.0,) * 6),
+        ("emotions", {"emotion": labels.emotion("sad")}, (0.0, 1.0, 0.0, 0.0, 0.0, 0.0)),
+        ("emotions", {"emotion": (0.0, 0.1, 0.6, 0.0, 0.0, 0.3, 0.0)}, (1.0, 1.0, 0.0, 0.0, 1.0, 0.0)),
+        ("emotions", {"emotion": labels.emotion("sad"), "emotions": (1.0,) * 6}, (1.0,) * 6),
+        # A smaller vocabulary: clear labels of its words, and no others.
+        ("emotion4", {"emotion": labels.emotion("anger")}, (0.0, 0.0, 0.0, 1.0)),
+        ("emotion4", {"emotion": labels.emotion("fear")}, None),
+        ("emotion4", {"emotion": SOFT}, None),
+        ("emotion4", {"emotion8": labels.one_hot("emotion8", "happy")}, (0.0, 1.0, 0.0, 0.0)),
+        ("emotion4", {"emotion8": labels.one_hot("emotion8", "calm")}, None),
+        ("emotion4", {"emotion": SOFT, "emotion8": labels.one_hot("emotion8", "sad")}, (0.0, 0.0, 1.0, 0.0)),
+        # Sentiment: its own label goes before the sign of the score.
+        ("sentiment", {"sentiment_score": (-0.2,)}, (1.0, 0.0, 0.0)),
+        ("sentiment", {"sentiment_score": (0.0,)}, (0.0, 1.0, 0.0)),
+        ("sentiment", {"sentiment_score": (-0.2,), "sentiment": (0.0, 0.0, 1.0)}, (0.0, 0.0, 1.0)),
+        ("sentiment2", {"sentiment_score": (2.5,)}, (0.0, 1.0)),
+        ("sentiment2", {"sentiment_score": (0.0,)}, None),
+        ("sentiment2", {"sentiment": labels.sentiment("negative")}, (1.0, 0.0)),
+        ("sentiment2", {"sentiment": labels.sentiment("neutral")}, None),
+        ("sentiment_score", {"sentiment": labels.sentiment("negative")}, None),
+        ("emotion8", {"emotion": labels.emotion("sad")}, None),
+    ],
+)
+def test_labels_that_follow_from_others(task, known, expected):
+    """A label as it stands goes first, else it is derived where that is certain, else there is none."""
+    assert labels.of(task, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("score", "of5", "of7"),
+    [
+        (-3.0, "-2", "-3"),
+        (-2.5, "-2", "-2"),  # halves to even
+        (-1.5, "-2", "-2"),
+        (-0.5, "0", "0"),
+        (0.0, "0", "0"),
+        (0.6, "1", "1"),
+        (2.5, "2", "2"),
+        (2.6, "2", "3"),
+        (7.0, "2", "3"),
+    ],
+)
+def test_scores_are_cut_and_rounded_to_classes(score, of5, of7):
+    """As the field's evaluations do: clipped first, then halves to even."""
+    for task, word in (("sentiment5", of5), ("sentiment7", of7)):
+        assert labels.of(task, {"sentiment_score": (score,)}) == labels.one_hot(task, word)
+
+
+def test_every_derived_label_is_a_label():
+    """What follows from a valid label is valid, for every task that follows from another."""
+    for task, sources in labels._DERIVED.items():
+        for source, derive in sources.items():
+            kind = TASKS[source].kind
+            vectors = (
+                [(x / 4,) for x in range(-12, 13)]
+                if kind == "score"
+                else [labels.one_hot(source, word) for word in TASKS[source].classes]
+            )
+            for vector in vectors:
+                TASKS[source].check(vector)
+                found = derive(vector)
+                if found is not None:
+                    TASKS[task].check(found)
