@@ -104,12 +104,23 @@ def find(corpus: str, /, encoder: str, **where: object) -> Path:
         have = ", ".join(sorted({_encoder(folder) for folder in folders})) or "nothing"
         raise CacheError(
             f"the cache at {corpus_folder(corpus)} has no entry of {encoder!r} (it has: {have}). "
-            f"Make it: make features CORPUS={corpus} ENCODERS={encoder}"
+            f"Make it: {_command(corpus, encoder, wanted)}"
         )
     asked = ", ".join(f"{name}={value}" for name, value in wanted.items())
     what = f"{corpus} has {'several entries' if matches else 'no entry'} of {encoder!r}" + (asked and f" with {asked}")
     said = {"encoder": encoder, **(wanted if matches else {})}
-    raise CacheError(f"{what}:\n{_which(matches or known, said)}")
+    cure = "" if matches else f"Make it: {_command(corpus, encoder, wanted)}\n"
+    raise CacheError(f"{what}:\n{_which(matches or known, said, cure)}")
+
+
+def _command(corpus: str, encoder: str, wanted: Mapping[str, str]) -> str:
+    """Return what to type for an entry with these fields, as far as they are what one asks extraction for."""
+    fields = {name: value for name, value in wanted.items() if value}
+    options = [f"+{name.removeprefix('settings.')}={value}" for name, value in fields.items() if "settings." in name]
+    options += [f"+as={fields['variant']}"] if "variant" in fields else []
+    grid = f":{fields['grid']}" if "grid" in fields else ""
+    asked = f"{encoder}{grid}{''.join(options)}"
+    return f"make features CORPUS={corpus} ENCODERS={asked if asked == encoder else json.dumps(asked)}"
 
 
 def _folders(corpus: str) -> list[Path]:
@@ -133,7 +144,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _which(keys: Mapping[Path, Mapping[str, str]], said: Mapping[str, str]) -> str:
+def _which(keys: Mapping[Path, Mapping[str, str]], said: Mapping[str, str], cure: str) -> str:
     """Lay out what tells entries apart, and the line that chooses one of them."""
     fields = list(dict.fromkeys(name for key in keys.values() for name in key if name not in said))
     fields = [name for name in fields if len({key.get(name, "") for key in keys.values()}) > 1] or fields
@@ -141,7 +152,7 @@ def _which(keys: Mapping[Path, Mapping[str, str]], said: Mapping[str, str]) -> s
     values = [(name, key.get(name, "")) for name in fields for key in keys.values()]
     rarest = min(values, key=values.count)
     line = ", ".join(f"{json.dumps(n) if '.' in n else n} = {json.dumps(v)}" for n, v in [*said.items(), rarest])
-    return "\n".join(rows) + f"\nSay which, under [encoders] in the recipe, such as: MODALITY = {{ {line} }}"
+    return "\n".join(rows) + f"\n{cure}Say which, under [encoders] in the recipe, such as: MODALITY = {{ {line} }}"
 
 
 @contextlib.contextmanager

@@ -76,6 +76,10 @@ class Reader(Mapping[str, Windows]):
         """Return the steps of window i of a clip, and read nothing else: the fast way to windows at random."""
         return self._at(clip, lambda part, row: part.window(row, i))
 
+    def outline(self, clip: str) -> tuple[Array, Array]:
+        """Return how many steps each window of a clip has, and its seconds; no step is read."""
+        return self._at(clip, Part.outline)
+
     def read(self, clips: Iterable[str]) -> dict[str, Windows]:
         """Return all of these clips that are in the cache, part by part: the fast way to a whole corpus.
 

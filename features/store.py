@@ -325,6 +325,11 @@ class Part:
         """Return the windows of all clips as one; `clip_start` says where those of each clip begin."""
         return self._windows(0, len(self.valid))
 
+    def outline(self, row: int) -> tuple[Array, Array]:
+        """Return how many steps each window of the clip in a row has, and its seconds; no step is read."""
+        first, last = self.clip_start[row : row + 2].tolist()
+        return np.diff(self.window_start[first : last + 1]), self.spans_s[first:last]
+
     def window(self, row: int, i: int) -> Array:
         """Return the steps of one window of the clip in a row, and read nothing else."""
         first, last = self.clip_start[row : row + 2].tolist()

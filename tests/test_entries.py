@@ -108,7 +108,16 @@ def test_no_match_shows_what_was_asked(fill, where):
         find("toys", "mfcc", **where)
     assert all(f"{name}={value}" in str(error.value) for name, value in where.items())
     assert "grid=windows(3,2,2)" in str(error.value)
+    assert "Make it: make features CORPUS=toys ENCODERS=" in str(error.value)
     assert find("toys", **said(error))
+
+
+@pytest.mark.usefixtures("roots")
+def test_the_command_asks_for_what_was_looked_for():
+    """Grid, options and the authors' way stand in the command, as extraction wants them."""
+    with pytest.raises(CacheError, match="no entry of 'hubert'") as error:
+        find("toys", "hubert", grid="clip", variant="authors", **{"settings.denoise": "spleeter"})
+    assert 'ENCODERS="hubert:clip+denoise=spleeter+as=authors"' in str(error.value)
 
 
 @pytest.mark.usefixtures("roots")
