@@ -1,9 +1,11 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo manifest weights features status fuse check test bench lock
+.PHONY: help setup demo manifest weights features status fuse sweep compare check test bench lock
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# A recipe names its own corpora; only a corpus that was said replaces them.
+CORPUS_SAID := $(CORPUS)
 CORPUS ?= demo
 MODEL ?= lefsa
 # Nothing is fetched at run time; whatever tries says so at once instead of waiting for a time-out.
@@ -19,6 +21,8 @@ help:  ## show this
 	@echo "  make manifest CORPUS=meld ROOT=/data/MELD.Raw"
 	@echo "  make features CORPUS=meld ROOT=/data/MELD.Raw ENCODERS=minilm,mfcc DRY=1 LIMIT=20 SPLIT=dev CLIPS=ids.txt"
 	@echo "  make fuse MODEL=lefsa CORPUS=meld SEEDS=5 SET=\"train.lr=3e-4 train.epochs=40\""
+	@echo "  make fuse MODEL=table1 CORPUS=demo"
+	@echo "  make sweep MODEL=concat CORPUS=meld OVER=\"train.lr=1e-3,3e-4 config.width=64,128\""
 	@echo
 	@echo "  FEATURES_ROOT, MANIFESTS_ROOT and RUNS_ROOT move the cache, the manifests and the runs."
 
@@ -53,9 +57,18 @@ features: setup  ## extract what the cache lacks: CORPUS= ROOT= ENCODERS= PRECIS
 status: setup  ## how far extraction is, read from the cache alone: CORPUS=
 	@$(RUN) -m extract status $(CORPUS)
 
-fuse: setup  ## train from the cache and report: MODEL= CORPUS= SEEDS= SET="key=value ..." FRESH=1
-	@$(RUN) -m fuse $(MODEL) --corpus $(CORPUS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SET),--set $(foreach setting,$(SET),'$(setting)')) \
-	$(if $(FRESH),--fresh)
+FUSE = $(MODEL) $(if $(CORPUS_SAID),--corpus '$(CORPUS_SAID)') $(if $(ENCODERS),--encoders $(foreach encoder,$(ENCODERS),'$(encoder)')) \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds $(FOLDS)) $(if $(ROWS),--rows '$(ROWS)') \
+	$(if $(SET),--set $(foreach setting,$(SET),'$(setting)')) $(if $(FROM),--from '$(FROM)') $(if $(EVAL),--eval) $(if $(FRESH),--fresh)
+
+fuse: setup  ## train from the cache and report: MODEL= CORPUS= ENCODERS="audio=mfcc" SEEDS= FOLDS= ROWS= SET="key=value" FROM= EVAL=1 FRESH=1
+	@$(RUN) -m fuse $(FUSE)
+
+sweep: setup  ## try every combination, choose on dev: MODEL= CORPUS= OVER="train.lr=1e-3,3e-4 config.width=64,128", all that fuse takes
+	@$(RUN) -m fuse sweep $(FUSE) --over $(foreach list,$(OVER),'$(list)')
+
+compare: setup  ## lay finished runs side by side, clip by clip: RUNS="folder folder"
+	@$(RUN) -m fuse compare $(foreach run,$(RUNS),'$(run)')
 
 check: setup  ## lint, format, types
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

@@ -1,4 +1,4 @@
-"""`python -m fuse`: train a fusion model from cached features and write its report."""
+"""`python -m fuse`: train fusion models from cached features and write their reports."""
 
 import argparse
 import os
@@ -6,31 +6,39 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import manifests
 from features import CacheError
 from fuse import models, recipe
+from fuse.recipe import Recipe, Table
 from manifests import ManifestError
 
 if TYPE_CHECKING:  # torch is imported when there is something to train, not for --help
+    from fuse.experiment import Experiment
+    from fuse.result import Run
     from fuse.train import Seed
 
 EPILOG = """\
 examples:
   python -m fuse lefsa --corpus demo --seeds 5
   python -m fuse concat --corpus meld --set modalities=text train.lr=1e-3
+  python -m fuse table1 --corpus demo --rows 1,9,10
+  python -m fuse lefsa --corpus meld --from lefsa.pt --eval
+  python -m fuse sweep concat --corpus meld --over train.lr=1e-3,3e-4 config.width=64,128
+  python -m fuse compare .runs/lefsa-meld-1c2d3e4f .runs/concat-meld-5a6b7c8d
 """
 TELL_EVERY_S = 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one experiment; what a user can get wrong is a message and exit code 2, never a stack trace."""
-    options = _parser().parse_args(arguments)
+    """Run what was asked for; what a user can get wrong is a message and exit code 2, never a stack trace."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    command = "python -m fuse " + shlex.join(given)
+    verb = given.pop(0) if given and given[0] in VERBS else "train"
+    options = _parser(verb).parse_args(given)
     try:
-        _run(options, "python -m fuse " + shlex.join(given))
+        VERBS[verb](options, command)
     except (CacheError, ManifestError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -46,68 +54,173 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(verb: str = "train") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fuse",
-        description="Train a fusion model from cached features, on the CPU or a GPU, and write a report.",
+        prog="python -m fuse" + (f" {verb}" if verb != "train" else ""),
+        description="Train fusion models from cached features, on the CPU or a GPU, and write their reports.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if verb == "compare":
+        parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs; the first is the measure")
+        return parser
     known = ", ".join(sorted({*recipe.names(), *models.names()} - {recipe.DEFAULT}))
     parser.add_argument("model", help=f"a recipe, or a model with the default recipe: {known}")
-    parser.add_argument("--corpus", help="train and score on this corpus")
+    parser.add_argument("--corpus", help="train and score on these corpora, joined with commas")
+    parser.add_argument("--encoders", nargs="*", metavar="MODALITY=NAME", help="take other features")
     parser.add_argument("--seeds", type=int, help="how many seeds")
+    parser.add_argument("--folds", type=int, help="into how many folds")
+    parser.add_argument("--rows", help="run these rows of a table only, joined with commas")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change keys of the recipe")
+    parser.add_argument(
+        "--from", dest="weights", metavar="FILE", help="begin with these weights: a run's, the authors'"
+    )
+    parser.add_argument("--eval", action="store_true", help="train nothing, score the weights")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run of this has trained")
+    if verb == "sweep":
+        parser.add_argument("--over", nargs="+", required=True, metavar="KEY=V1,V2", help="try every combination")
     return parser
 
 
-def _run(options: argparse.Namespace, command: str) -> None:
-    if options.corpus:
-        manifests.corpus_module(options.corpus)
+def _train(options: argparse.Namespace, command: str) -> None:
+    table = _table(options)
+    from fuse import report, result, tables
+
+    found, failed = {}, _lacking(table)
+    if len(failed) == len(table.rows):
+        raise ValueError("\n\n".join(dict.fromkeys(failed.values())))
+    for name, lacks in failed.items():
+        print(f"row {name} is left out: {lacks}\n")
+    for row in table.rows:
+        if row.name in failed:
+            continue
+        run, experiment = _run(row, table, command, fresh=options.fresh)
+        print(f"\n{report.table(run)}")
+        for warning in run.warnings:
+            print(f"note: {warning}")
+        print(f"report: {report.write(run, experiment.folder)}")
+        found[row.name] = result.summary(run)
+    if len(table.rows) > 1:
+        print(f"\n{tables.render(table, found, failed)}")
+
+
+def _sweep(options: argparse.Namespace, command: str) -> None:
+    from fuse import sweep
+
+    tried = []
+    for settings in sweep.combinations(options.over):
+        table = _table(options, settings)
+        if len(table.rows) > 1:
+            raise ValueError(f"{table.name} is a table; a sweep is over one recipe")
+        run, experiment = _run(table.rows[0], table, command, fresh=options.fresh)
+        tried.append(sweep.Tried(settings, run, experiment.folder))
+    print(f"\n{sweep.render(tried)}")
+
+
+def _compare(options: argparse.Namespace, _: str) -> None:
+    from pathlib import Path
+
+    from fuse.compare import compare
+
+    print(compare([Path(run) for run in options.runs]))
+
+
+VERBS = {"train": _train, "sweep": _sweep, "compare": _compare}
+
+
+def _table(options: argparse.Namespace, settings: Sequence[str] = ()) -> Table:
+    """Read what is to be run, with everything that the command line changes."""
     # Before a model imports torch: threads that spin while they wait take the cores from everything else.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    chosen = recipe.load(options.model, options.set, corpus=options.corpus, seeds=options.seeds)
+    encoders = dict(pair.partition("=")[::2] for pair in options.encoders or [])
+    table = recipe.table(
+        options.model,
+        [*options.set, *settings],
+        corpora=options.corpus.split(",") if options.corpus else None,
+        encoders=encoders or None,
+        seeds=options.seeds,
+        folds=options.folds,
+        weights=options.weights,
+        score_only=options.eval or None,
+    )
+    return table.only(options.rows.split(",")) if options.rows else table
 
-    from fuse import report
+
+def _lacking(table: Table) -> dict[str, str]:
+    """Return which rows cannot be run, and what they lack, before anything is trained."""
+    from functools import cache
+
+    import manifests
+    from fuse import entries, protocol
+
+    read = cache(lambda corpus: manifests.read(corpus).clips)
+    failed: dict[str, str] = {}
+    for row in table.rows:
+        for one in (*row.stages, row):
+            try:
+                clips = [clip for corpus in one.corpora for clip in read(corpus)]
+                entries.found(one)
+                protocol.splits(clips, one)
+            except (CacheError, ManifestError, protocol.ProtocolError) as error:
+                failed.setdefault(row.name, str(error))
+    return failed
+
+
+def _run(row: Recipe, table: Table, command: str, *, fresh: bool) -> tuple["Run", "Experiment"]:
     from fuse.experiment import prepare
 
     began = time.monotonic()
-    experiment = prepare(chosen)
-    sizes = ", ".join(f"{len(index)} {name}" for name, index in experiment.split.parts().items())
-    shapes = ", ".join(f"{name} {t} x {d}" for name, (t, d) in experiment.data.shapes.items())
-    print(f"{chosen.model} on {chosen.corpus}: {sizes} clips; {shapes}; read in {time.monotonic() - began:.1f} s")
-    if options.fresh and experiment.folder.is_dir():
-        shutil.rmtree(experiment.folder)
-    outcomes = []
-    for seed in experiment.seeds():
-        if seed.over:
-            print(f"seed {seed.seed}: already trained; FRESH=1 trains it again")
-        _train(seed)
-        outcomes.append(experiment.outcome(seed))
-    run = experiment.run(tuple(outcomes), command)
-    written = report.write(run, experiment.folder)
-    print(f"\n{report.table(run)}")
-    for warning in run.warnings:
-        print(f"note: {warning}")
-    print(f"report: {written}")
+    experiment = prepare(row, table.notes)
+    _introduce(experiment, time.monotonic() - began)
+    if fresh:
+        for one in (*experiment.stages, experiment):
+            shutil.rmtree(one.folder, ignore_errors=True)
+    folds = []
+    for number, split in enumerate(experiment.splits):
+        outcomes = []
+        for seed in range(row.seeds):
+            for trained in experiment.seeds(number, seed):
+                _follow(trained)
+            outcomes.append(experiment.outcome(trained))
+        folds.append(experiment.fold(split, tuple(outcomes)))
+    return experiment.run(tuple(folds), command, trained.model), experiment
 
 
-def _train(seed: "Seed") -> None:
+def _introduce(experiment: "Experiment", took_s: float) -> None:
+    row, data = experiment.recipe, experiment.data
+    sizes = ", ".join(f"{len(index)} {name}" for name, index in experiment.splits[0].parts().items())
+    folds = f" in the first of {len(experiment.splits)} folds" if len(experiment.splits) > 1 else ""
+    shapes = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in data.shapes.items())
+    streamed = "" if data.stored is not None else "; too large for memory, streamed from the disk"
+    print(
+        f"{row.name}: {row.model} on {', '.join(row.corpora)}: {sizes} clips{folds}; {shapes}; "
+        f"read in {took_s:.1f} s{streamed}"
+    )
+
+
+def _follow(seed: "Seed") -> None:
+    where = ", ".join(part for part in (seed.recipe.name, seed.split.name, f"seed {seed.seed}") if part)
+    if seed.over:
+        done = "scored as it is" if seed.recipe.score_only else "already trained; FRESH=1 trains it again"
+        print(f"{where}: {done}")
+    for line in _told(seed):
+        print(f"{where}, {line}", flush=True)
+
+
+def _told(seed: "Seed") -> Iterator[str]:
     last = began = time.monotonic()
     first = seed.progress.epoch
     for progress in seed.epochs():
         now = time.monotonic()
-        if now - last < TELL_EVERY_S and not seed.over:
+        if now - last < TELL_EVERY_S and not seed.over and progress.epoch > first + 1:
             continue
         last = now
         each_s = (now - began) / (progress.epoch - first)
         at_most_s = each_s * (seed.recipe.train.epochs - progress.epoch)
         left = "done" if seed.over else f"at most {at_most_s:.0f} s left"
-        print(
-            f"seed {seed.seed}, epoch {progress.epoch}: loss {progress.history[-1]['loss']:.3f}, "
-            f"dev {progress.history[-1]['score']:.3f}, best {progress.best_score:.3f} at {progress.best_epoch}; {left}",
-            flush=True,
+        yield (
+            f"epoch {progress.epoch}: loss {progress.history[-1]['loss']:.3f}, "
+            f"dev {progress.history[-1]['score']:.3f}, best {progress.best_score:.3f} at {progress.best_epoch}; {left}"
         )
 
 

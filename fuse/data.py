@@ -1,182 +1,310 @@
 """Clips joined with their cached windows: padding, masks and labels are made here and nowhere else."""
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from features import CacheError, Reader, Windows, find
-from features.entries import is_random
+from features import CacheError, Reader
+from fuse import decide, entries
 from fuse.batch import Batch, Shapes
 from fuse.recipe import Recipe
+from fuse.source import Source
+from fuse.stored import Stored
 from manifests import Clip
 from manifests.labels import TASKS
+from manifests.labels import of as label_of
 
-
-@dataclass(frozen=True)
-class Stored:
-    """One modality of all clips, padded: values (N, n, t, d) and its two masks."""
-
-    values: Tensor
-    windows: Tensor
-    steps: Tensor
+GB = 10**9
+CPU = torch.device("cpu")
+SPARED = 0.7
+"""Share of the free memory that features may take before they are streamed."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All clips of an experiment, in memory, in the manifest's order."""
+    """All clips of an experiment, in the manifests' order, and their features, in memory or on the disk.
+
+    What is trained on and scored are examples: clips, or single windows of clips where windows vote.
+    """
 
     clips: tuple[Clip, ...]
-    stored: Mapping[str, Stored]
+    sources: Mapping[str, Source]
+    stored: Mapping[str, Stored] | None
+    """Modality to its windows in memory; nothing where they are streamed."""
     labels: Mapping[str, Tensor]
     known: Mapping[str, Tensor]
     dialogue: Tensor
     turn: Tensor
-    entries: Mapping[str, Path]
-    """Modality to the folder of the cache entry."""
-    lacking: Mapping[str, str]
-    """Modality to what its entry lacks of what the recipe asks for, where the recipe allows that."""
+    entries: Mapping[str, tuple[Path, ...]]
+    """Modality to the folders of the cache entries."""
+    notes: tuple[str, ...]
+    """What a reader must know about the features."""
     digest: str
     """What was read: the sources of all windows, and the labels."""
+    clip_of: Tensor
+    """(examples) the clip of each example."""
+    window_of: Tensor | None
+    """(examples) the window of each example; nothing where an example is a whole clip."""
+    block_bytes: int
+    """What is read at once when features are streamed."""
+    scaling: Mapping[str, tuple[Tensor, Tensor]] = dataclasses.field(default_factory=dict)
+    device: torch.device = CPU
 
     @property
     def shapes(self) -> Shapes:
         """Return (t, d) by modality."""
-        return {name: (stored.values.shape[2], stored.values.shape[3]) for name, stored in self.stored.items()}
+        return {modality: source.shape for modality, source in self.sources.items()}
 
-    @property
+    @cached_property
     def covered(self) -> dict[str, Tensor]:
         """Return which clips have at least one window, by modality."""
-        return {name: stored.windows.any(dim=1) for name, stored in self.stored.items()}
+        return {modality: torch.from_numpy(source.counts > 0) for modality, source in self.sources.items()}
 
-    def batch(self, index: Tensor) -> Batch:
-        """Return some clips as a batch of float32."""
+    @cached_property
+    def _several(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {task: set() for task in self.labels}
+        corpora = np.array([clip.corpus for clip in self.clips])
+        for task, labels in self.labels.items():
+            for corpus in dict.fromkeys(corpora):
+                rows = labels[torch.from_numpy(corpora == corpus) & self.known[task]].double().numpy()
+                if len(rows) and decide.several(task, rows):
+                    found[task].add(str(corpus))
+        return {task: frozenset(corpora) for task, corpora in found.items()}
+
+    def several(self, task: str) -> frozenset[str]:
+        """Return the corpora whose clips may have several classes of a task at once."""
+        return self._several[task]
+
+    def examples(self, clips: Sequence[int]) -> Tensor:
+        """Return the examples of some clips, in the order of the clips."""
+        wanted = torch.as_tensor(clips, dtype=torch.long)
+        if self.window_of is None:
+            return wanted
+        first = torch.searchsorted(self.clip_of, wanted)
+        counts = torch.searchsorted(self.clip_of, wanted, right=True) - first
+        within = torch.arange(int(counts.sum())) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        return first.repeat_interleave(counts) + within
+
+    def batch(self, examples: Tensor) -> Batch:
+        """Return some examples as a batch on the device."""
+        (found,) = self.batches(examples, max(1, len(examples)), whole=True)
+        return found[1]
+
+    def batches(self, examples: Tensor, size: int, *, whole: bool = False) -> Iterator[tuple[Tensor, Batch]]:
+        """Yield batches of examples in the order given; streamed, in that order within each block of the disk.
+
+        A block is visited when its first example would be, and read while the one before is used; no batch crosses it,
+        unless all is asked for at once.
+        """
+        if self.stored is not None or whole:
+            place = None if self.stored else self._clips_of(examples)
+            stored = self.stored or self._load(self._clips_of(examples))
+            for chosen in torch.split(examples, size):
+                yield chosen, self._batch(chosen, stored, place)
+            return
+        blocks = self._blocks_of(examples)
+        with ThreadPoolExecutor(1) as ahead:
+            coming = [ahead.submit(self._load, block.clips) for block in blocks[:1]]
+            for number, block in enumerate(blocks):
+                stored = coming.pop().result()
+                coming = [ahead.submit(self._load, after.clips) for after in blocks[number + 1 : number + 2]]
+                for chosen in torch.split(block.examples, size):
+                    yield chosen, self._batch(chosen, stored, block.clips)
+
+    def _batch(self, examples: Tensor, stored: Mapping[str, Stored], place: Sequence[int] | None) -> Batch:
+        clips = self.clip_of[examples]
+        rows = clips if place is None else torch.searchsorted(torch.tensor(place), clips)
+        window = None if self.window_of is None else self.window_of[examples]
+        taken = {modality: one.take(rows, window) for modality, one in stored.items()}
         return Batch(
-            ids=tuple(self.clips[i].id for i in index.tolist()),
-            values={name: stored.values[index].float() for name, stored in self.stored.items()},
-            windows={name: stored.windows[index] for name, stored in self.stored.items()},
-            steps={name: stored.steps[index] for name, stored in self.stored.items()},
-            dialogue=self.dialogue[index],
-            turn=self.turn[index],
-            labels={task: labels[index] for task, labels in self.labels.items()},
-            known={task: known[index] for task, known in self.known.items()},
+            ids=tuple(self.clips[i].id for i in clips.tolist()),
+            values={modality: values for modality, (values, _, _) in taken.items()},
+            windows={modality: windows for modality, (_, windows, _) in taken.items()},
+            steps={modality: steps for modality, (_, _, steps) in taken.items()},
+            dialogue=self.dialogue[clips],
+            turn=self.turn[clips],
+            labels={task: labels[clips] for task, labels in self.labels.items()},
+            known={task: known[clips] for task, known in self.known.items()},
+        ).to(self.device)
+
+    def _load(self, clips: Sequence[int]) -> dict[str, Stored]:
+        loaded = {modality: source.load(clips).to(self.device) for modality, source in self.sources.items()}
+        return {m: one.standardised(*self.scaling[m]) if m in self.scaling else one for m, one in loaded.items()}
+
+    def _clips_of(self, examples: Tensor) -> list[int]:
+        return sorted(set(self.clip_of[examples].tolist()))
+
+    def _blocks_of(self, examples: Tensor) -> list["_Block"]:
+        block = self._block_of[self.clip_of[examples]]
+        order = list(dict.fromkeys(block.tolist()))
+        chosen = [examples[block == number] for number in order]
+        return [_Block(self._clips_of(some), some) for some in chosen]
+
+    @cached_property
+    def _block_of(self) -> Tensor:
+        """(clips) which block each clip is in: as many as fit, side by side on the disk."""
+        largest = max(self.sources.values(), key=lambda source: source.bytes)
+        sizes = sum(source.steps * source.step_bytes for source in self.sources.values())
+        ends = np.cumsum(np.asarray(sizes)[largest.order])
+        blocks = torch.zeros(len(self.clips), dtype=torch.long)
+        blocks[largest.order] = torch.from_numpy((ends - 1).clip(min=0) // self.block_bytes)
+        return blocks
+
+    def standardised(self, train: Sequence[int]) -> "Dataset":
+        """Return the dataset with every feature at mean 0 and deviation 1 over some clips.
+
+        Features that do not vary there become zero, never infinite; padding stays zero.
+        """
+        sums = {modality: torch.zeros(3, *shape[1:], dtype=torch.float64) for modality, shape in self.shapes.items()}
+        plain = self.stored and {m: dataclasses.replace(one, scaling=None) for m, one in self.stored.items()}
+        for _, batch in dataclasses.replace(self, scaling={}, stored=plain).batches(self.examples(train), 256):
+            for modality, total in sums.items():
+                values, real = batch.sequence(modality)
+                chosen = values[real].double()  # beside a mean far from zero, float32 has no digits for a deviation
+                count = torch.full_like(chosen.sum(dim=0), len(chosen))
+                total.add_(torch.stack([count, chosen.sum(dim=0), chosen.square().sum(dim=0)]).cpu())
+        scaling = {modality: _scaling(*total) for modality, total in sums.items() if total[0].any()}
+        stored = self.stored and {
+            m: one.standardised(*scaling[m]) if m in scaling else one for m, one in self.stored.items()
+        }
+        return dataclasses.replace(self, scaling=scaling, stored=stored)
+
+    def to(self, device: torch.device) -> "Dataset":
+        """Return the dataset for a device; what does not fit there is streamed."""
+        size = sum(source.bytes for source in self.sources.values())
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+        stored = self.stored
+        if stored is not None and (free is None or size < SPARED * free):
+            stored = {modality: one.to(device) for modality, one in stored.items()}
+        elif free is not None:
+            stored = None
+        return dataclasses.replace(self, stored=stored, device=device)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Clips that lie together on the disk, and the examples that are wanted of them."""
+
+    clips: list[int]
+    examples: Tensor
+
+
+def _scaling(count: Tensor, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    mean = total / count
+    deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+    return mean.float(), torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0.0).float()
+
+
+def load(clips: Sequence[Clip], recipe: Recipe) -> Dataset:
+    """Join clips with the entries that a recipe names; what does not fit into memory is streamed from the disk."""
+    found, lacking = entries.found(recipe)
+    folders = {modality: tuple(dict.fromkeys(sum(by.values(), ()))) for modality, by in found.items()}
+    folders |= entries.unused(recipe)
+    entries.refuse_random(folders, allowed=recipe.data.random_weights)
+    notes = [
+        f"The recipe asks for {lacks} of {modality}; these features were made without, which was allowed."
+        for modality, lacks in lacking.items()
+    ]
+    notes += [note for modality, by in found.items() for note in entries.seen(modality, by)]
+    sources = {
+        modality: Source(
+            modality,
+            {corpus: [Reader(folder) for folder in each] for corpus, each in by.items()},
+            clips,
+            mean=recipe.data.windows == "mean",
         )
-
-
-def load(clips: Sequence[Clip], recipe: Recipe, train: Sequence[int]) -> Dataset:
-    """Join clips with the entries that a recipe names; statistics come from the training clips alone."""
-    found = {modality: _find(recipe, modality, where) for modality, where in recipe.used.items()}
-    entries = {modality: folder for modality, (folder, _) in found.items()}
-    _refuse_random(entries, allowed=recipe.data.random_weights)
-    read = {modality: _read(folder, clips, recipe.data.windows) for modality, folder in entries.items()}
-    digest = hashlib.sha256()
-    for modality, (_, sources) in read.items():
-        digest.update(f"{modality} {entries[modality].name} {sources}\n".encode())
+        for modality, by in found.items()
+    }
     labels, known = _labels(clips, recipe.tasks)
-    digest.update(repr([(clip.id, clip.split, dict(clip.labels)) for clip in clips]).encode())
-    stored = {modality: _pad(windows, modality) for modality, (windows, _) in read.items()}
-    if recipe.data.standardise:
-        stored = {modality: _standardised(one, torch.tensor(train)) for modality, one in stored.items()}
     dialogue, turn = _dialogues(clips)
-    lacking = {modality: lacks for modality, (_, lacks) in found.items() if lacks}
-    return Dataset(tuple(clips), stored, labels, known, dialogue, turn, entries, lacking, digest.hexdigest())
+    clip_of, window_of = _examples(sources, len(clips), vote=recipe.data.windows == "vote")
+    limit = int(recipe.data.memory_gb * GB) or int(SPARED * _free_bytes())
+    fits = sum(source.bytes for source in sources.values()) <= limit
+    stored = {m: source.load(range(len(clips))) for m, source in sources.items()} if fits else None
+    return Dataset(
+        tuple(clips),
+        sources,
+        stored,
+        labels,
+        known,
+        dialogue,
+        turn,
+        folders,
+        tuple(notes),
+        _digest(clips, sources, found, recipe.tasks),
+        clip_of,
+        window_of,
+        block_bytes=max(1, limit // 3),
+    )
 
 
-def _find(recipe: Recipe, modality: str, where: Mapping[str, str]) -> tuple[Path, str]:
-    """Return the one entry that is meant, and what it lacks of what the recipe asks for but allows to be absent."""
-    spared = {name: value for name, value in where.items() if name in recipe.without}
-    try:
-        return find(recipe.corpus, **where), ""
-    except CacheError as error:
-        if not spared:
-            raise CacheError(f"encoders.{modality}: {error}") from None
-    try:
-        folder = find(recipe.corpus, **{**where, **dict.fromkeys(spared, "")})
-    except CacheError as error:
-        raise CacheError(f"encoders.{modality}: {error}") from None
-    return folder, ", ".join(f"{name} = {value}" for name, value in spared.items())
-
-
-def _refuse_random(entries: Mapping[str, Path], *, allowed: bool) -> None:
-    """Let nobody take features of random weights for real ones, and nobody mix them with real ones."""
-    drawn = {modality: is_random(folder) for modality, folder in entries.items()}
-    names = ", ".join(f"{modality} ({entries[modality].name})" for modality, yes in drawn.items() if yes)
-    if names and not all(drawn.values()):
-        raise CacheError(f"{names}: features of random weights are never mixed with real ones; extract real ones")
-    if names and not allowed:
-        raise CacheError(
-            f"{names}: these features are of random weights, so that no score would mean anything; extract real ones, "
-            'or say SET="data.random_weights=true" to try the pipeline'
-        )
-
-
-def _read(folder: Path, clips: Sequence[Clip], windows: str) -> tuple[list[Windows | None], list[str | None]]:
-    with Reader(folder) as reader:
-        stored = reader.read([clip.id for clip in clips if clip.id in reader])
-        found = [stored.get(clip.id) for clip in clips]
-        sources = [reader.sources.get(clip.id) for clip in clips]
-    if not any(found):
-        raise CacheError(f"{folder} has none of the {len(clips)} clips; make features fills it")
-    return [one and (_mean(one) if windows == "mean" else one) for one in found], sources
-
-
-def _mean(windows: Windows) -> Windows:
-    """Average the windows of a clip element-wise, as paper 000 does; a single window stays as it is."""
-    if len(windows) < 2:
-        return windows
-    stacked = windows.stack()
-    values = stacked.mean(axis=0, dtype=np.float32).astype(stacked.dtype)
-    whole = (windows.spans_s[0, 0], windows.spans_s[-1, 1])
-    return Windows.join([values], [whole], [int(windows.valid.max())])
-
-
-def _pad(clips: Sequence[Windows | None], modality: str) -> Stored:
-    present = [windows for windows in clips if windows is not None and len(windows)]
-    most_n = max(map(len, present))
-    most_t = max(int(np.diff(windows.start).max()) for windows in present)
-    shape = present[0].values.shape[1:]
-    dtype = present[0].values.dtype
-    if len(shape) != 1:
-        raise CacheError(f"encoders.{modality}: expected steps of one axis, got {shape}")
-    values = np.zeros((len(clips), most_n, most_t, *shape), dtype)
-    exists = np.zeros(values.shape[:2], bool)
-    real = np.zeros(values.shape[:3], bool)
-    for row, windows in enumerate(clips):
-        if windows is None:
-            continue
-        exists[row, : len(windows)] = True
-        for i, valid in enumerate(windows.valid):
-            window = windows.window(i)
-            values[row, i, : len(window)] = window
-            real[row, i, :valid] = True
-    return Stored(torch.from_numpy(values), torch.from_numpy(exists), torch.from_numpy(real))
-
-
-def _standardised(stored: Stored, train: Tensor) -> Stored:
-    """Features that do not vary in training become zero, never infinite; padding stays zero."""
-    values = stored.values.float()
-    real = values[train][stored.steps[train]]
-    if not len(real):
-        return stored
-    mean, deviation = real.mean(dim=0), real.std(dim=0, correction=0)
-    scale = torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0.0)
-    return Stored((values - mean) * scale * stored.windows[:, :, None, None], stored.windows, stored.steps)
+def _examples(sources: Mapping[str, Source], clips: int, *, vote: bool) -> tuple[Tensor, Tensor | None]:
+    """Return the clip and the window of each example; windows that vote must be of the same seconds everywhere."""
+    if not vote:
+        return torch.arange(clips), None
+    counts = np.ones(clips, np.int64)
+    spans: dict[int, np.ndarray] = {}
+    for modality, source in sources.items():
+        for i, outline in enumerate(source.outlines):
+            if outline is None or len(outline[0]) == 1:
+                continue
+            if i in spans and (spans[i].shape != outline[1].shape or not np.allclose(spans[i], outline[1], atol=0.05)):
+                raise CacheError(
+                    f"encoders.{modality}: its windows of {source.clips[i].id} are of other seconds than another "
+                    "modality's, so that they cannot vote together; give both the same grid"
+                )
+            spans[i], counts[i] = outline[1], len(outline[0])
+    clip_of = torch.arange(clips).repeat_interleave(torch.from_numpy(counts))
+    return clip_of, torch.from_numpy(np.concatenate([np.arange(count) for count in counts]))
 
 
 def _labels(clips: Sequence[Clip], tasks: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     labels, known = {}, {}
     for task in tasks:
+        found = [label_of(task, clip.labels) for clip in clips]
         absent = (0.0,) * len(TASKS[task].classes)
-        labels[task] = torch.tensor([clip.labels.get(task, absent) for clip in clips], dtype=torch.float32)
-        known[task] = torch.tensor([task in clip.labels for clip in clips])
+        labels[task] = torch.tensor([absent if label is None else label for label in found], dtype=torch.float32)
+        known[task] = torch.tensor([label is not None for label in found])
     return labels, known
 
 
 def _dialogues(clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
-    numbers: dict[str, int] = {}
-    dialogue = [numbers.setdefault(clip.dialogue_id, len(numbers)) if clip.dialogue_id else -1 for clip in clips]
+    numbers: dict[tuple[str, str], int] = {}
+    dialogue = [
+        numbers.setdefault((clip.corpus, clip.dialogue_id), len(numbers)) if clip.dialogue_id else -1 for clip in clips
+    ]
     return torch.tensor(dialogue), torch.tensor([clip.utt_index or 0 for clip in clips])
+
+
+def _digest(
+    clips: Sequence[Clip],
+    sources: Mapping[str, Source],
+    found: Mapping[str, Mapping[str, Sequence[Path]]],
+    tasks: Sequence[str],
+) -> str:
+    digest = hashlib.sha256()
+    for modality, source in sources.items():
+        names = {corpus: [folder.name for folder in folders] for corpus, folders in found[modality].items()}
+        digest.update(f"{modality} {names} {list(source.sources())}\n".encode())
+    told = [(c.id, c.corpus, c.split, c.speaker_id, *(label_of(task, c.labels) for task in tasks)) for c in clips]
+    digest.update(repr(told).encode())
+    return digest.hexdigest()
+
+
+def _free_bytes() -> int:
+    """Return how much memory could be used without taking it from anybody."""
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="ascii")
+        return int(re.search(r"MemAvailable:\s+(\d+) kB", told).group(1)) * 1024  # type: ignore[union-attr]
+    except (OSError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

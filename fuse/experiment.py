@@ -1,4 +1,4 @@
-"""One experiment from a recipe to its run: join, split, train every seed, measure the floors beside it.
+"""One experiment from a recipe to its run: join, divide, train every fold and seed, measure the floors beside it.
 
 A run is found again by what it is: its folder's name hashes recipe, features, labels and code, so that the same command
 continues a killed run and repeats no finished one.
@@ -9,25 +9,30 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
 
 import manifests
-from fuse import data, floors, protocol
+from fuse import data, floors, handover, models, predict, protocol
 from fuse.data import Dataset
 from fuse.protocol import Split
 from fuse.recipe import Recipe
-from fuse.result import Outcome, Part, Predictions, Run
-from fuse.train import Seed, probabilities
-from manifests.labels import TASKS
+from fuse.result import Fold, Outcome, Part, Predictions, Run
+from fuse.train import Seed
 
 SCORED = ("dev", "test")
 RANDOM_NOTE = "The features are of encoders with random weights. These numbers mean nothing; they show that it runs."
+CODE = "augment batch data decide entries handover losses metrics predict protocol schedule source stored train".split()
+"""Modules that decide what weights a run ends with; changed code must not continue an old run."""
 
 
 @dataclass(frozen=True)
@@ -36,70 +41,128 @@ class Experiment:
 
     recipe: Recipe
     data: Dataset
-    split: Split
-    note: str
-    """What a reader must know about the corpus."""
+    splits: tuple[Split, ...]
+    stages: tuple["Experiment", ...]
+    """What is trained before, in order."""
+    notes: tuple[str, ...]
+    """What a reader must know before believing a number."""
+    _scaled: dict[Split, Dataset] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Return where the run goes: `RUNS_ROOT`, or `.runs`."""
-        settings = json.dumps(self.recipe.to_json(), sort_keys=True)
-        code = _code_digest(self.recipe.model)
-        what = hashlib.sha256(f"{settings}\n{self.data.digest}\n{code}".encode()).hexdigest()[:8]
+        weights = handover.digest(Path(self.recipe.weights)) if self.recipe.weights else ""
+        settings = json.dumps({**self.recipe.to_json(), "weights": weights}, sort_keys=True)
+        before = [stage.folder.name for stage in self.stages]
+        what = f"{settings}\n{self.data.digest}\n{_code_digest(self.recipe.model)}\n{before}"
+        digest = hashlib.sha256(what.encode()).hexdigest()[:8]
         runs = Path(os.environ.get("RUNS_ROOT") or ".runs")
-        return runs / f"{self.recipe.name}-{self.recipe.corpus}-{what}"
+        return runs / f"{self.recipe.name}-{'+'.join(self.recipe.corpora)}-{digest}"
 
-    def seeds(self) -> Iterator[Seed]:
-        """Yield each seed, as far as an earlier run has come with it."""
-        for seed in range(self.recipe.seeds):
-            yield Seed(self.data, self.split, self.recipe, seed, self.folder)
+    def of(self, split: Split) -> Dataset:
+        """Return the data as one fold sees them: statistics come from its training clips alone."""
+        if not self.recipe.data.standardise:
+            return self.data
+        if split not in self._scaled:
+            self._scaled.clear()
+            self._scaled[split] = self.data.standardised(split.train)
+        return self._scaled[split]
+
+    def seeds(self, fold: int, seed: int) -> Iterator[Seed]:
+        """Yield what is to be trained for one seed of one fold: every stage, then the experiment itself.
+
+        Each must be trained before the next is asked for, because it may begin with what the ones before have learnt.
+        """
+        states: dict[str, dict[str, Tensor]] = {}
+        for one in (*self.stages, self):
+            split = one.splits[fold if len(one.splits) == len(self.splits) else 0]
+            trained = Seed(one.of(split), split, one.recipe, seed, one.folder, one.beginning(states))
+            yield trained
+            states[one.recipe.name] = {name: x.clone() for name, x in trained.best().state_dict().items()}
+
+    def beginning(self, states: Mapping[str, dict[str, Tensor]]) -> Callable[[nn.Module], None] | None:
+        """Return what gives a fresh model its first weights, if it does not begin with those it was drawn with."""
+        if self.recipe.weights:
+            return partial(handover.from_file, self.recipe.model, path=Path(self.recipe.weights))
+        begin_with = {name: states[name] for name in self.recipe.start_from}
+        return partial(handover.from_stages, self.recipe.model, states=begin_with) if begin_with else None
 
     def outcome(self, seed: Seed) -> Outcome:
         """Score a trained seed."""
-        model = seed.best()
-        found = {part: probabilities(model, self.data, self.split.parts()[part]) for part in SCORED}
-        predictions = {
-            part: {task: shares.double().numpy() for task, shares in tasks.items()} for part, tasks in found.items()
+        model, split, joined = seed.best(), seed.split, seed.data
+        say = partial(predict.shares, model, joined, half=seed.half)
+        absent = self.recipe.test_without
+        found = {part: say(split.parts()[part], absent) for part in SCORED}
+        tasks = self.recipe.tasks
+        bars = {
+            task: predict.threshold(joined, split.dev, task, found["dev"][task], self.recipe.model) for task in tasks
         }
-        return Outcome(seed.seed, seed.progress.history, seed.progress.best_epoch, predictions)
 
-    def run(self, outcomes: tuple[Outcome, ...], command: str) -> Run:
+        def predictions(rows: Mapping[str, Any], prefix: str = "") -> Predictions:
+            return {
+                part: {
+                    task: predict.said(joined, split.parts()[part], task, rows[part][prefix + task], bars[task])
+                    for task in tasks
+                }
+                for part in rows
+            }
+
+        names = list(dict.fromkeys(name.rpartition("/")[0] for name in found["dev"] if "/" in name))
+        lost = [m for m in joined.sources if self.recipe.ablate and len(joined.sources) > 1 and m not in absent]
+        return Outcome(
+            seed.seed,
+            seed.progress.history,
+            seed.progress.best_epoch,
+            predictions(found),
+            parts={
+                name: predictions(found, f"{name}/")
+                for name in names
+                if all(f"{name}/{t}" in found["dev"] for t in tasks)
+            },
+            ablated={f"without {m}": predictions({"test": say(split.test, (*absent, m))}) for m in lost},
+            thresholds={task: bar for task, bar in bars.items() if joined.several(task)},
+        )
+
+    def fold(self, split: Split, outcomes: tuple[Outcome, ...]) -> Fold:
+        """Put together what was found on one division of the clips."""
+        joined = self.of(split)
+        return Fold(
+            split.name,
+            {name: self._part(index) for name, index in split.parts().items()},
+            {task: floors.majority(joined, split, task) for task in self.recipe.tasks},
+            floors.linear(joined, split, SCORED),
+            outcomes,
+        )
+
+    def run(self, folds: tuple[Fold, ...], command: str, model: nn.Module) -> Run:
         """Put everything together that a report is made of."""
+        told: tuple[str, ...] = getattr(model, "notes", tuple)()
         return Run(
             recipe=self.recipe.name,
             model=self.recipe.model,
-            corpora=(self.recipe.corpus,),
-            classes={task: TASKS[task].classes for task in self.recipe.tasks},
-            parts={name: self._part(index) for name, index in self.split.parts().items()},
-            majority={task: floors.majority(self.data, self.split, task) for task in self.recipe.tasks},
-            floors={"linear floor": self._linear()},
-            outcomes=outcomes,
+            corpora=self.recipe.corpora,
+            tasks=self.recipe.tasks,
+            folds=folds,
             command=command,
             provenance=self._provenance(),
-            warnings=tuple(self._warnings()),
+            warnings=(*self.notes, *told),
+            parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         )
-
-    def _warnings(self) -> Iterator[str]:
-        if self.note:
-            yield self.note
-        if self.recipe.data.random_weights:
-            yield RANDOM_NOTE
-        for modality, lacks in self.data.lacking.items():
-            yield f"The recipe asks for {lacks} of {modality}; these features were made without, which was allowed."
-
-    def _linear(self) -> Predictions:
-        parts = {part: self.split.parts()[part] for part in SCORED}
-        fitted = {task: floors.linear(self.data, self.split, task) for task in self.recipe.tasks}
-        return {part: {task: fitted[task](index) for task in fitted} for part, index in parts.items()}
 
     def _part(self, index: tuple[int, ...]) -> Part:
         rows = list(index)
+        clips = [self.data.clips[i] for i in rows]
         truth = {
-            task: np.where(self.data.known[task][rows], labels[rows].argmax(dim=1), -1).astype(np.int64)
+            task: np.where(self.data.known[task][rows][:, None], labels[rows].double(), np.nan)
             for task, labels in self.data.labels.items()
         }
-        missing = {modality: ~covered[rows].numpy() for modality, covered in self.data.covered.items()}
-        return Part(tuple(self.data.clips[i].id for i in rows), truth, missing)
+        return Part(
+            tuple(clip.id for clip in clips),
+            tuple(clip.corpus for clip in clips),
+            tuple(f"{clip.corpus} {clip.speaker_id or clip.id}" for clip in clips),
+            truth,
+            {modality: ~covered[rows].numpy() for modality, covered in self.data.covered.items()},
+        )
 
     def _provenance(self) -> dict[str, Any]:
         return {
@@ -107,21 +170,32 @@ class Experiment:
             "training code": _code_digest(self.recipe.model),
             "libraries": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
             "python": platform.python_version(),
-            "features": {modality: folder.name for modality, folder in self.data.entries.items()},
+            "features": {m: ", ".join(folder.name for folder in folders) for m, folders in self.data.entries.items()},
             "labels and sources": self.data.digest[:16],
+            "stages": {stage.recipe.name: stage.folder.name for stage in self.stages},
             "seeds": list(range(self.recipe.seeds)),
             "recipe": self.recipe.to_json(),
         }
 
 
-def prepare(recipe: Recipe) -> Experiment:
+def prepare(recipe: Recipe, notes: tuple[str, ...] = ()) -> Experiment:
     """Join a recipe with its clips and features; whatever is wrong is said before anything is trained."""
-    module = manifests.corpus_module(recipe.corpus)
-    clips = manifests.read(recipe.corpus).clips
-    split = protocol.official(clips)
-    for task in recipe.tasks:
-        protocol.check_classes(task, clips, split)
-    return Experiment(recipe, data.load(clips, recipe, split.train), split, getattr(module, "NOTE", ""))
+    stages = tuple(prepare(replace(stage, seeds=recipe.seeds)) for stage in recipe.stages)
+    clips = [clip for corpus in recipe.corpora for clip in manifests.read(corpus).clips]
+    division = protocol.splits(clips, recipe)
+    joined = data.load(clips, recipe)
+    told = [*notes, *(note for corpus in recipe.corpora if (note := _note(corpus)))]
+    if recipe.data.random_weights:
+        told.append(RANDOM_NOTE)
+    told += [*joined.notes, *protocol.leaks(clips, division, recipe)]
+    if recipe.test_without:
+        told.append(f"Dev and test clips are scored without {', '.join(recipe.test_without)}.")
+    return Experiment(recipe, joined, division, stages, tuple(told))
+
+
+def _note(corpus: str) -> str:
+    known = corpus in manifests.corpus_names()
+    return getattr(manifests.corpus_module(corpus), "NOTE", "") if known else ""
 
 
 def _commit() -> str:
@@ -136,5 +210,16 @@ def _commit() -> str:
 def _code_digest(model: str) -> str:
     """Digest what decides the weights: changed code must not continue an old run."""
     package = Path(__file__).parent
-    names = ("batch", "data", "losses", "metrics", "protocol", "train", f"models/{model}")
-    return hashlib.sha256(b"".join((package / f"{name}.py").read_bytes() for name in names)).hexdigest()[:12]
+    files = [package / f"{name}.py" for name in CODE]
+    files += [Path(str(module.__file__)) for module in _behind(models.module(model))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:12]
+
+
+def _behind(module: ModuleType, found: tuple[ModuleType, ...] = ()) -> tuple[ModuleType, ...]:
+    """Return a model's module and those of its folder that it is made of."""
+    found = (*found, module)
+    for value in vars(module).values():
+        name = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
+        if name.startswith(f"{models.__name__}.") and sys.modules[name] not in found:
+            found = _behind(sys.modules[name], found)
+    return found

@@ -4,52 +4,23 @@ A recipe is a TOML file in `fuse/recipes/`. Every key is checked for name and ty
 """
 
 import dataclasses
+import json
+import math
 import tomllib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
 from fuse import models
+from fuse.dials import Data, Train
+from fuse.typed import RecipeError, build, put, value_of
 from manifests import unknown
 from manifests.labels import TASKS
 
 FOLDER = Path(__file__).parent / "recipes"
 DEFAULT = "default"
-T = TypeVar("T")
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be run; the message names the key."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """How cached windows become what a model sees."""
-
-    windows: Literal["mean", "all"] = "mean"
-    """Average the windows of a clip element-wise, as paper 000 does, or keep them all."""
-    standardise: bool = False
-    """Bring every feature to mean 0 and deviation 1 over the training clips."""
-    random_weights: bool = False
-    """Let features of random weights through, to try a pipeline; the report says that its numbers mean nothing."""
-
-
-@dataclass(frozen=True)
-class Train:
-    """The training loop's dials."""
-
-    epochs: int = 75
-    batch: int = 64
-    lr: float = 1e-5
-    min_lr: float = 1e-7
-    """Where the cosine ends."""
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    patience: int = 10
-    """Epochs without a better dev score before stopping."""
-    class_weights: Literal["balanced", "none"] = "balanced"
 
 
 @dataclass(frozen=True)
@@ -58,45 +29,117 @@ class Recipe:
 
     name: str
     model: str
-    corpus: str
-    encoders: Mapping[str, Mapping[str, str]]
-    """Modality to `encoder` and the key fields that say which entry of it is meant."""
+    corpora: tuple[str, ...]
+    encoders: Mapping[str, tuple[Mapping[str, str], ...]]
+    """Modality to the entries that lie side by side in it: `encoder` and the key fields that say which is meant."""
     without: tuple[str, ...] = ()
     """Key fields of `encoders` that an entry may lack, such as `settings.denoise`; the report says which did."""
     tasks: tuple[str, ...] = ("emotion", "sentiment")
     modalities: tuple[str, ...] = ()
-    """Those of `encoders` that are used; all when empty."""
-    protocol: Literal["official"] = "official"
+    """Those of `encoders` that are used, in this order; all when empty."""
+    protocol: Literal["official", "group", "sessions", "random"] = "official"
+    group_by: Literal["speaker", "dialogue"] = "speaker"
+    """What protocol `group` never divides."""
+    folds: int = 5
+    """Into how many parts `group` and `random` divide the clips."""
+    only_folds: tuple[int, ...] = ()
+    """Run these folds alone, counted from 0."""
     seeds: int = 1
+    unseen_classes: bool = False
+    """Score classes that no training clip has; they can only be wrong."""
+    weights: str = ""
+    """A file of weights to begin with: the authors' checkpoint, or the best of an earlier run."""
+    score_only: bool = False
+    """Train nothing; score the weights."""
+    test_without: tuple[str, ...] = ()
+    """Modalities that dev and test clips are scored without."""
+    ablate: bool = False
+    """Score the test clips without each modality, too."""
+    start_from: tuple[str, ...] = ()
+    """Stages whose best weights training begins with."""
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=Train)
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model."""
+    stages: tuple["Recipe", ...] = ()
+    """What is trained before, each whole in itself, in order."""
 
     def __post_init__(self) -> None:
         for task in self.tasks:
             if task not in TASKS:
                 raise RecipeError(f"tasks: {unknown('task', task, TASKS)}")
-        for modality in self.modalities:
-            if modality not in self.encoders:
-                raise RecipeError(f"modalities: {unknown('modality', modality, self.encoders)}")
-        for modality, where in self.encoders.items():
-            if "encoder" not in where:
-                raise RecipeError(f"encoders.{modality}: expected the name of an encoder, got {dict(where)}")
-        train = {f"train.{name}": getattr(self.train, name) for name in ("epochs", "batch", "patience")}
-        for name, value in {"seeds": self.seeds, **train}.items():
-            if value < 1:
-                raise RecipeError(f"{name}: expected at least 1, got {value}")
+        self._check_modalities()
+        for stage in self.start_from:
+            if stage not in {one.name for one in self.stages}:
+                raise RecipeError(f"start_from: {unknown('stage', stage, [one.name for one in self.stages])}")
+        if self.score_only and not self.weights:
+            raise RecipeError("score_only: expected weights to score, got none; say FROM=file EVAL=1")
+        train = {f"train.{name}": getattr(self.train, name) for name in ("epochs", "batch", "patience", "accumulate")}
+        at_least = {"seeds": 1, "folds": 2, "corpora": 1, "tasks": 1, **dict.fromkeys(train, 1)}
+        counts = {"seeds": self.seeds, "folds": self.folds, "corpora": len(self.corpora), "tasks": len(self.tasks)}
+        for name, value in {**counts, **train}.items():
+            if value < at_least[name]:
+                raise RecipeError(f"{name}: expected at least {at_least[name]}, got {value}")
+        for fold in self.only_folds:
+            if fold not in range(self.folds):
+                raise RecipeError(f"only_folds: expected numbers from 0 to {self.folds - 1}, got {fold}")
+
+    def _check_modalities(self) -> None:
+        named = {
+            "modalities": self.modalities,
+            "test_without": self.test_without,
+            "train.modality_drop": [name for names in self.train.modality_drop for name in names.split("+")],
+        }
+        for key, modalities in named.items():
+            for modality in modalities:
+                if modality not in self.encoders:
+                    raise RecipeError(f"{key}: {unknown('modality', modality, self.encoders)}")
+        for modality, entries in self.encoders.items():
+            if not entries or any("encoder" not in where for where in entries):
+                raise RecipeError(f"encoders.{modality}: expected the name of an encoder, got {list(entries)}")
+        if sum(self.train.modality_drop.values()) > 1:
+            raise RecipeError(f"train.modality_drop: expected shares of 1 in all, got {self.train.modality_drop}")
 
     @property
-    def used(self) -> dict[str, Mapping[str, str]]:
-        """Return the encoders of the modalities that are used."""
-        chosen = self.modalities or tuple(self.encoders)
-        return {modality: self.encoders[modality] for modality in chosen}
+    def used(self) -> dict[str, tuple[Mapping[str, str], ...]]:
+        """Return the entries of the modalities that are used."""
+        return {modality: self.encoders[modality] for modality in self.modalities or self.encoders}
+
+    def stage(self, name: str) -> Self:
+        """Return one of the stages that come before."""
+        (found,) = (one for one in self.stages if one.name == name)
+        return typing.cast("Self", found)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe in readable form."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Experiments that belong together, as a paper's table does; a recipe without rows is a table of one."""
+
+    name: str
+    title: str
+    rows: tuple[Recipe, ...]
+    columns: tuple[str, ...] = ()
+    """`corpus/task/metric` of each number; what is not measured here stays empty."""
+    paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Row to column to the number that the paper prints."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know about all rows, such as which encoders stand in for others."""
+
+    def only(self, names: Sequence[str]) -> Self:
+        """Return the table with some of its rows, which their first words, such as their number, are enough to name."""
+        short = {row.name.removeprefix(f"{self.name}-").lstrip("0"): row for row in self.rows}
+        chosen = []
+        for name in names:
+            wanted = name.removeprefix(f"{self.name}-").lstrip("0")
+            found = [row.name for said, row in short.items() if said == wanted or said.startswith(f"{wanted}-")]
+            if not wanted or not found:
+                raise RecipeError(f"ROWS: {unknown('row', name, short)}")
+            chosen += found
+        return dataclasses.replace(self, rows=tuple(row for row in self.rows if row.name in chosen))
 
 
 def names() -> tuple[str, ...]:
@@ -105,85 +148,146 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, settings: Sequence[str] = (), **overrides: Any) -> Recipe:
-    """Read recipe `name`, or the default recipe with model `name`, and change keys by `key=value` settings."""
+    """Read the recipe `name`, or the default recipe with model `name`, and change keys by `key=value` settings."""
+    rows = table(name, settings, **overrides).rows
+    if len(rows) > 1:
+        raise RecipeError(f"{name} is a table of {len(rows)} rows: {', '.join(row.name for row in rows)}")
+    return rows[0]
+
+
+def table(name: str, settings: Sequence[str] = (), **overrides: Any) -> Table:
+    """Read every row of a recipe; overrides and settings change all of them."""
     if name not in names() and name not in models.names():
         raise RecipeError(unknown("model or recipe", name, {*names(), *models.names()} - {DEFAULT}))
     path = FOLDER / f"{name if name in names() else DEFAULT}.toml"
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
-    values = {
-        "name": name,
-        "model": name,
-        **values,
-        **{key: value for key, value in overrides.items() if value is not None},
+    try:
+        values = {"name": name, "model": name, **tomllib.loads(path.read_text(encoding="utf-8"))}
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    changes = {key: value for key, value in overrides.items() if value is not None}
+    tabled = {key: values.pop(key, empty) for key, empty in _TABLED.items()}
+    rows = [_merged(values, row) for row in tabled["row"]] or [values]
+    papers = [row.pop("paper", []) for row in rows]
+    for row, given in zip(rows, tabled["row"], strict=False):
+        row["name"] = f"{name}-{given.get('name', '')}"
+    corpora = changes.get("corpora") or values.get("corpora", [])
+    stand_ins, elsewhere = _elsewhere(tabled["on"], corpora)
+    recipes = tuple(_recipe(_merged(_merged(_replaced(row, stand_ins), elsewhere), changes), settings) for row in rows)
+    columns = tuple(tabled["columns"])
+    paper = {
+        row.name: {column: x for column, x in zip(columns, numbers, strict=bool(numbers)) if not math.isnan(x)}
+        for row, numbers in zip(recipes, papers, strict=True)
     }
+    notes = [f"On {', '.join(corpora)}, {_encoder(new)} stands in for {old}." for old, new in stand_ins.items()]
+    if elsewhere:
+        notes.append(f"On {', '.join(corpora)} these settings are not the paper's: {json.dumps(elsewhere)}.")
+    return Table(name, tabled["title"] or name, recipes, columns, paper, tuple(notes))
+
+
+_TABLED: dict[str, Any] = {"row": [], "title": "", "columns": [], "on": {}}
+
+
+def _recipe(values: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
+    values = {**values, **({"stage": [dict(one) for one in values["stage"]]} if "stage" in values else {})}
     for setting in settings:
         _set(values, setting)
-    entries = values.get("encoders", {})
-    values["encoders"] = {
-        modality: {"encoder": entry} if isinstance(entry, str) else entry for modality, entry in entries.items()
-    }
-    recipe = _build(Recipe, values, "")
-    model_config(recipe)
+    stages = values.pop("stage", [])
+    base = {key: value for key, value in values.items() if key != "start_from"}
+    built: list[Recipe] = []
+    for stage in stages:
+        if "name" not in stage:
+            raise RecipeError("stage: expected a name, got nothing")
+        whole = _entries_listed({**_merged(base, stage), "stages": tuple(built)})
+        built.append(_checked(whole, f"stage {stage['name']}: "))
+    return _checked(_entries_listed({**values, "stages": tuple(built)}), "")
+
+
+def _checked(values: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        recipe = build(Recipe, values, "")
+        model_config(recipe)
+    except RecipeError as error:
+        raise RecipeError(f"{where}{error}") from None
     return recipe
 
 
 def model_config(recipe: Recipe) -> Any:
     """Return the `Config` of the recipe's model, checked."""
-    return _build(models.module(recipe.model).Config, recipe.config, "config.")
+    return build(models.module(recipe.model).Config, recipe.config, "config.")
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with changes; tables are merged, all else is replaced; an encoder is all else."""
+    found = dict(values)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping) and "encoder" not in value
+        found[key] = _merged(found[key], value) if both else value
+    return found
+
+
+def _elsewhere(declared: Mapping[str, Any], corpora: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return which encoders stand in for which on these corpora, and what else is other than on the recipe's own."""
+    stand_ins: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
+    for corpus in corpora:
+        values = dict(declared.get(corpus, {}))
+        stand_ins |= values.pop("stand_ins", {})
+        changed = _merged(changed, values)
+    return stand_ins, changed
+
+
+def _encoder(entry: Any) -> Any:
+    return entry["encoder"] if isinstance(entry, Mapping) else entry
+
+
+def _replaced(values: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> dict[str, Any]:
+    def of(entry: Any) -> Any:
+        if isinstance(entry, list):
+            return [of(one) for one in entry]
+        return stand_ins.get(_encoder(entry), entry)
+
+    def walk(table: Mapping[str, Any]) -> dict[str, Any]:
+        encoders = {modality: of(entry) for modality, entry in table.get("encoders", {}).items()}
+        stages = [walk(stage) for stage in table.get("stage", [])]
+        return {**table, **({"encoders": encoders} if encoders else {}), **({"stage": stages} if stages else {})}
+
+    return walk(values)
+
+
+def _entries_listed(values: dict[str, Any]) -> dict[str, Any]:
+    """Bring `audio = "mfcc"`, `audio = {encoder = "mfcc"}` and `audio = ["mfcc", "egemaps"]` into one form."""
+
+    def listed(entry: Any) -> list[Any]:
+        entries = entry.split("+") if isinstance(entry, str) else entry if isinstance(entry, list | tuple) else [entry]
+        return [{"encoder": one} if isinstance(one, str) else _dotted(one) for one in entries]
+
+    encoders = values.get("encoders", {})
+    if not isinstance(encoders, Mapping):
+        raise RecipeError(f"encoders: expected modality = encoder, got {encoders!r}")
+    return {**values, "encoders": {modality: listed(entry) for modality, entry in encoders.items()}}
+
+
+def _dotted(entry: Any) -> Any:
+    """Name a setting of an entry as `spec.json` does: `settings.faces`, also where it was given as a table."""
+    settings = entry.get("settings") if isinstance(entry, Mapping) else None
+    if not isinstance(settings, Mapping):
+        return entry
+    rest = {key: value for key, value in entry.items() if key != "settings"}
+    return {**rest, **{f"settings.{name}": value for name, value in settings.items()}}
 
 
 def _set(values: dict[str, Any], setting: str) -> None:
     key, separator, text = setting.partition("=")
     if not separator or not key:
         raise RecipeError(f"SET: expected key=value such as train.lr=3e-4, got {setting!r}")
-    *parents, last = key.split(".")
-    table = values
-    for parent in parents:
-        below = table.setdefault(parent, {})
-        table[parent] = {"encoder": below} if isinstance(below, str) else below
-        table = table[parent]
-        if not isinstance(table, dict):
-            raise RecipeError(f"SET: {setting!r} goes below {parent!r}, which is {table!r}")
-    table[last] = _value(text)
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            raise RecipeError(f"{where}{key}: {unknown('key', key, hints)}")
-    for entry in dataclasses.fields(cls):  # type: ignore[arg-type]
-        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-        if required and entry.name not in values:
-            raise RecipeError(f"{where}{entry.name}: expected a value, got nothing")
-    return cls(**{key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()})
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:
-    """Return the value as the type that a field declares, or say what was expected."""
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return _build(hint, value, f"{where}.")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            raise RecipeError(f"{where}: {unknown('value', str(value), arguments)}")
-        return value
-    if origin is tuple:
-        items = value.split(",") if isinstance(value, str) else value
-        if isinstance(items, list) and all(isinstance(item, arguments[0]) for item in items):
-            return tuple(items)
-    elif origin is not None and issubclass(origin, Mapping):
-        if isinstance(value, Mapping):
-            return {key: _typed(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    elif hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
-        return value
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    raise RecipeError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+    head, _, rest = key.partition(".")
+    stage, _, below = rest.partition(".")
+    if head != "stages":
+        put(values, key.split("."), value_of(text), setting)
+        return
+    chosen = [one for one in values.get("stage", []) if stage in ("*", one.get("name"))]
+    if (not chosen and stage != "*") or not below:
+        known = [one.get("name", "") for one in values.get("stage", [])]
+        raise RecipeError(f"SET: {unknown('stage', stage, [*known, '*'])}")
+    for one in chosen:
+        put(one, below.split("."), value_of(text), setting)

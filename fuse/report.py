@@ -3,181 +3,197 @@
 Nothing is read from anywhere else, so the same run gives the same report.
 """
 
-import csv
-import io
 import json
-import math
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fuse import metrics, pictures
-from fuse.result import Line, Outcome, Part, Run, confusion, lines
+from fuse import markdown, pictures, record, score_tables
+from fuse.markdown import escape
+from fuse.pictures import Counts
+from fuse.result import Run, confusion
+from manifests.labels import TASKS
 
 
 def table(run: Run) -> str:
-    """Return the scores in percent as a Markdown table that is also aligned for a terminal."""
-    rows = [
-        [line.task, line.split, line.name, f"{line.clips:,}", *(_percent(line, metric) for metric in metrics.IDS)]
-        for line in lines(run)
-    ]
-    return _table(["task", "split", "line", "clips", *metrics.IDS], rows, words=3)
+    """Return the scores as Markdown tables that are also aligned for a terminal."""
+    return score_tables.scores(run.lines)
 
 
 def write(run: Run, folder: Path) -> Path:
     """Write every file of the report beside its place, then rename; return `report.md`, which comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{run.model} on {', '.join(run.corpora)}"
-    for task in run.tasks:
-        picture = pictures.confusion(f"{title}: {task}", _panels(run, task), run.classes[task])
+    for task in _pictured(run):
+        picture = pictures.confusion(f"{title}: {task}", _panels(run, task), TASKS[task].classes)
         _put(folder / f"confusion_{task}.png", picture)
-    histories = {one.seed: one.history for one in run.outcomes}
-    _put(folder / "curves.png", pictures.curves(title, histories, {one.seed: one.epoch for one in run.outcomes}))
-    _put(folder / "predictions.csv", _predictions(run).encode())
-    _put(folder / "report.json", (json.dumps(_numbers(run), indent=2, ensure_ascii=False) + "\n").encode())
-    return _put(folder / "report.md", _markdown(run).encode())
+    if _trained(run):
+        _put(folder / "curves.png", pictures.curves(title, _trained(run)))
+    _put(folder / "predictions.csv", record.predictions(run).encode())
+    _put(folder / "report.json", (json.dumps(record.numbers(run), indent=2, ensure_ascii=False) + "\n").encode())
+    return _put(folder / "report.md", text(run).encode())
 
 
-def _panels(run: Run, task: str) -> dict[str, NDArray[np.int64]]:
-    """Name and count one confusion matrix for each split."""
-    found = {}
-    for split in (split for one, split in run.scored if one == task):
-        counts = confusion(run, task, split)
-        added = f", {len(run.outcomes)} seeds added" if len(run.outcomes) > 1 else ""
-        found[f"{split}\n{counts.sum() // len(run.outcomes):,} clips{added}"] = counts
-    return found
+def _pictured(run: Run) -> list[str]:
+    """Return the tasks of which each clip has one class, somewhere."""
+    return list(dict.fromkeys(task for task, corpus, _ in run.scored if run.views[task, corpus] == "single"))
 
 
-def _predictions(run: Run) -> str:
-    """Return one row per seed, task, split and clip; texts are quoted, so that an id like `=1` stays a text."""
-    names = dict.fromkeys(name for classes in run.classes.values() for name in classes)
-    columns = ("seed", "split", "task", "clip", "truth", "predicted", "no_features", *(f"p_{name}" for name in names))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writeheader()
-    for one in run.outcomes:
-        for task, split in run.scored:
-            writer.writerows(_clip_rows(run, one, task, split))
-    return buffer.getvalue()
+def _panels(run: Run, task: str) -> list[dict[str, Counts]]:
+    """Name and count one confusion matrix for each split, a row for each corpus."""
+    found: dict[str, dict[str, Counts]] = {}
+    seeds, folds = len(run.folds[0].outcomes), len(run.folds)
+    times = ", ".join(f"{count} {name}" for count, name in ((folds, "folds"), (seeds, "seeds")) if count > 1)
+    for line in run.lines:
+        if (line.task, line.view, line.role) == (task, "single", "model"):
+            name = f"{line.corpus} {line.split}" if len(run.corpora) > 1 else line.split
+            label = f"{name}\n{line.clips:,} clips{f', {times} added' if times else ''}"
+            found.setdefault(line.corpus, {})[label] = confusion(run, task, line.corpus, line.split)
+    return list(found.values())
 
 
-def _clip_rows(run: Run, outcome: Outcome, task: str, split: str) -> Iterator[dict[str, object]]:
-    part, classes = run.parts[split], run.classes[task]
-    shares = run.shares(outcome.predictions, task, split)
-    for clip, truth, featureless, row in zip(part.ids, part.truth[task], part.featureless, shares, strict=True):
-        yield {
-            "seed": outcome.seed,
-            "split": split,
-            "task": task,
-            "clip": clip,
-            "truth": classes[truth] if truth >= 0 else "",
-            "predicted": classes[row.argmax()],
-            "no_features": int(featureless),
-            **{f"p_{name}": round(float(share), 6) for name, share in zip(classes, row, strict=True)},
-        }
-
-
-def _numbers(run: Run) -> Any:
-    """Return the whole report in numbers, as JSON can hold it."""
-    scores: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for line in lines(run):
-        mean = {metric: line.mean(metric) for metric in metrics.IDS}
-        spread = {metric: line.spread(metric) for metric in metrics.IDS}
-        row = {"line": line.name, "floor": line.floor, "clips": line.clips, "mean": mean, "spread": spread}
-        scores.setdefault(line.task, {}).setdefault(line.split, []).append({**row, "each": line.scores})
-    matrices = {
-        task: {split: confusion(run, task, split) for one, split in run.scored if one == task} for task in scores
-    }
-    return _plain(
-        {
-            "recipe": run.recipe,
-            "model": run.model,
-            "corpora": run.corpora,
-            "warnings": run.warnings,
-            "classes": run.classes,
-            "parts": {split: _coverage(part) for split, part in run.parts.items()},
-            "majority": run.majority,
-            "scores": scores,
-            "confusion": matrices,
-            "seeds": [{"seed": one.seed, "epoch": one.epoch, "history": one.history} for one in run.outcomes],
-            "command": run.command,
-            "provenance": run.provenance,
-        }
-    )
-
-
-def _coverage(part: Part) -> dict[str, Any]:
-    missing = {modality: int(mask.sum()) for modality, mask in part.missing.items()}
-    return {"clips": len(part.ids), "missing": missing, "featureless": int(part.featureless.sum())}
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: numbers that are not finite become null, what is unknown becomes text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | None) else str(value)
-
-
-def _markdown(run: Run) -> str:
-    pictured = "\n\n".join(f"![Confusion of {task}](confusion_{task}.png)" for task in run.tasks)
+def text(run: Run) -> str:
+    """Return what `report.md` says."""
     sections = (
-        f"# {_escape(run.model)} on {_escape(', '.join(run.corpora))}",
-        *(f"> **Note:** {_escape(warning)}" for warning in run.warnings),
+        f"# {escape(run.model)} on {escape(', '.join(run.corpora))}",
+        *(f"> **Note:** {escape(warning)}" for warning in run.warnings),
         _summary(run),
-        f"## Scores\n\n{_READING}\n\n{table(run)}",
+        f"## Scores\n\n{_reading(run)}\n\n{_scores(run)}",
+        *_folds(run),
+        *_missing(run),
         f"## Clips\n\n{_clips(run)}",
-        f"## Confusion\n\nNumbers count clips, added over seeds; colour is the share of the true class.\n\n{pictured}",
-        f"## Training\n\n![Losses and dev scores over epochs](curves.png)\n\n{_epochs(run)}",
-        f"## Provenance\n\n{_table(['what', 'value'], list(_flat(run.provenance)), words=2)}",
+        *_classes(run),
+        *_confusion(run),
+        f"## Training\n\n{_training(run)}",
+        f"## Provenance\n\n{markdown.table(['what', 'value'], list(_flat(run.provenance)), words=2)}",
         f"## Again\n\n    {' '.join(run.command.split())}",
         "Every prediction is in [predictions.csv](predictions.csv), every number in [report.json](report.json).",
     )
     return "\n\n".join(sections) + "\n"
 
 
-_READING = """In percent, at the epoch that was best on dev; ± is the sample standard deviation over seeds.
-`acc` is the share of clips that are right, `wf1` the F1 of the classes averaged by their true clips, `mf1` the plain
-average of F1 and `uar` that of recall, both over the classes that occur in the truth.
-All lines but the model's are floors: what it has to beat."""
-
-
 def _summary(run: Run) -> str:
-    seeds = ", ".join(str(one.seed) for one in run.outcomes)
-    tasks = " and ".join(f"{_escape(task)} ({len(classes)} classes)" for task, classes in run.classes.items())
-    parts = ", ".join(f"{_escape(split)} {len(part.ids):,}" for split, part in run.parts.items())
+    tasks = " and ".join(f"{escape(task)} ({_classes_of(task)})" for task in run.tasks)
+    parts = ", ".join(f"{escape(split)} {len(_lacking(run, split)):,}" for split in run.folds[0].parts)
+    folds = f" Folds: {len(run.folds)}." if len(run.folds) > 1 else ""
     return (
-        f"The model {_escape(run.model)} (recipe {_escape(run.recipe)}) predicts {tasks} on "
-        f"{_escape(', '.join(run.corpora))}. Clips: {parts}. Seeds: {seeds}."
+        f"The model {escape(run.model)} (recipe {escape(run.recipe)}) predicts {tasks} on "
+        f"{escape(', '.join(run.corpora))}. {run.parameters:,} numbers were trained. Clips: {parts}.{folds} "
+        f"Seeds: {', '.join(str(one.seed) for one in run.folds[0].outcomes)}."
     )
 
 
+def _classes_of(task: str) -> str:
+    count = len(TASKS[task].classes)
+    kinds = {"class": f"{count} classes", "multi": f"{count} classes, several at once", "score": "a score"}
+    return kinds[TASKS[task].kind]
+
+
+def _scores(run: Run) -> str:
+    return score_tables.scores([line for line in run.lines if line.role != "ablation"])
+
+
+def _reading(run: Run) -> str:
+    """Say how the score tables are to be read."""
+    over = "folds and seeds" if len(run.folds) > 1 else "seeds"
+    at = ", at the epoch that was best on dev" if _trained(run) else ""
+    words = f"""In percent where a score is a share{at}.
+± is the sample standard deviation over {over}.
+Lines before the model's are floors: what it has to beat. Lines after it are what parts of it say alone."""
+    if any(line.interval for line in run.lines):
+        at_once = " all folds' clips at once," if len(run.folds) > 1 else ""
+        words += f"""
+95 % of 1,000 scores lie in the interval, each of test clips drawn with replacement,{at_once} averaged over seeds;
+whole speakers are drawn where there are ten or more."""
+    return f"{words}\n\n{score_tables.explained(run.lines)}"
+
+
+def _folds(run: Run) -> Iterator[str]:
+    if len(run.folds) > 1 and (found := score_tables.folds(run.lines)):
+        words = "The model on test, averaged over seeds; least and greatest are over folds and seeds."
+        yield f"## Folds\n\n{words}\n\n{found}"
+
+
+def _missing(run: Run) -> Iterator[str]:
+    if any(line.role == "ablation" for line in run.lines):
+        words = "What the model says of the test clips when a modality is taken from all of them."
+        yield f"## Missing modalities\n\n{words}\n\n{score_tables.missing(run.lines)}"
+
+
 def _clips(run: Run) -> str:
-    modalities = list(next(iter(run.parts.values())).missing)
     rows = []
-    for split, part in run.parts.items():
-        found = _coverage(part)
-        counts = (found["clips"], *found["missing"].values(), found["featureless"])
-        rows.append([split, *(f"{count:,}" for count in counts)])
-    header = ["split", "clips", *(f"without {modality}" for modality in modalities), "without any feature"]
-    classes = ", ".join(f"{task} {run.classes[task][run.majority[task].argmax()]}" for task in run.classes)
-    text = "A missing modality is masked. A clip without any feature is scored as the majority of training: "
-    return f"{text}{_escape(classes)}.\n\n{_table(header, rows, words=1)}"
+    for split in run.folds[0].parts:
+        for corpus in run.corpora:
+            lacking = np.array(list(_lacking(run, split, corpus)))
+            if len(lacking):
+                counts = (len(lacking), *lacking.sum(axis=0), lacking.all(axis=1).sum())
+                rows.append([corpus, split, *(f"{count:,}" for count in counts)])
+    modalities = list(next(iter(run.folds[0].parts.values())).missing)
+    header = ["corpus", "split", "clips", *(f"without {modality}" for modality in modalities), "without any feature"]
+    words = "A missing modality is masked. A clip without any feature is scored as the majority of training: "
+    again = " Over all folds; each clip counts once in a split." if len(run.folds) > 1 else ""
+    return f"{words}{escape(_usual(run))}.{again}\n\n{markdown.table(header, rows, words=2)}"
 
 
-def _epochs(run: Run) -> str:
-    rows = [[str(one.seed), str(len(one.history)), str(one.epoch)] for one in run.outcomes]
-    return _table(["seed", "epochs trained", "epoch chosen"], rows, words=0)
+def _lacking(run: Run, split: str, corpus: str | None = None) -> list[tuple[bool, ...]]:
+    """Return for each clip of a split, over all folds, which modalities it lacks."""
+    found = {
+        (part_corpus, clip): row
+        for part in (fold.parts[split] for fold in run.folds)
+        for part_corpus, clip, *row in zip(part.corpora, part.ids, *part.missing.values(), strict=True)
+    }
+    return [tuple(map(bool, row)) for (one, _), row in found.items() if corpus in {None, one}]
+
+
+def _usual(run: Run) -> str:
+    """Say what the majority of training is for each task, and for each fold where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for (task, _), view in run.views.items():
+        for fold in run.folds:
+            one = fold.majority[task]
+            usual = record.said(task, view, one.shares[0], None if one.sets is None else one.sets[0])
+            found.setdefault(task, {})[str(usual)] = None
+    return ", ".join(f"{task} {' or '.join(texts)}" for task, texts in found.items())
+
+
+def _classes(run: Run) -> Iterator[str]:
+    if found := score_tables.classes(run):
+        words = "On test, in percent; counts are added over folds and seeds."
+        yield f"## Classes\n\n{words}\n\n{found}"
+
+
+def _confusion(run: Run) -> Iterator[str]:
+    if tasks := _pictured(run):
+        words = "Numbers count clips, added over folds and seeds; colour is the share of the true class."
+        pictured = "\n\n".join(f"![Confusion of {task}](confusion_{task}.png)" for task in tasks)
+        yield f"## Confusion\n\n{words}\n\n{pictured}"
+
+
+def _trained(run: Run) -> list[tuple[pictures.History, int]]:
+    return [(one.history, one.epoch) for fold in run.folds for one in fold.outcomes if one.history]
+
+
+def _training(run: Run) -> str:
+    curves = (
+        "![Losses and dev scores over epochs](curves.png)" if _trained(run) else "The weights were scored as given."
+    )
+    outcomes = [(fold.name, one) for fold in run.folds for one in fold.outcomes]
+    tasks = list(dict.fromkeys(task for _, one in outcomes for task in one.thresholds))
+    rows = [
+        [
+            *([name] if len(run.folds) > 1 else []),
+            *(str(number) for number in (one.seed, len(one.history), one.epoch)),
+            *(f"{one.thresholds[task]:.3f}" for task in tasks),
+        ]
+        for name, one in outcomes
+    ]
+    fold = ["fold"] if len(run.folds) > 1 else []
+    header = [*fold, "seed", "epochs trained", "epoch chosen", *(f"threshold of {task}" for task in tasks)]
+    said = "A class counts as there from the threshold on.\n\n" if tasks else ""
+    return f"{curves}\n\n{said}{markdown.table(header, rows, words=len(fold))}"
 
 
 def _flat(value: Any, name: str = "") -> Iterator[list[str]]:
@@ -189,33 +205,6 @@ def _flat(value: Any, name: str = "") -> Iterator[list[str]]:
         yield [name, ", ".join(map(str, value)) or "none"]
     else:
         yield [name, str(value)]
-
-
-def _percent(line: Line, metric: str) -> str:
-    mean, spread = f"{100 * line.mean(metric):.1f}", line.spread(metric)
-    if line.floor:
-        return mean
-    return f"{mean} ± \N{EN DASH}" if spread is None else f"{mean} ± {100 * spread:.1f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
-    """Return a Markdown table whose columns are aligned as text; after `words` columns come numbers."""
-    cells = [[_escape(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    aligned = [
-        [
-            cell.ljust(width) if i < words else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in cells
-    ]
-    rule = ["-" * width if i < words else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (aligned[0], rule, *aligned[1:]))
-
-
-def _escape(text: str) -> str:
-    """Return text as one line that Markdown shows as it is."""
-    return re.sub(r"([\\`*<>\[\]|#])", r"\\\1", " ".join(text.split()))
 
 
 def _put(path: Path, data: bytes) -> Path:

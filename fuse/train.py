@@ -1,13 +1,14 @@
-"""The training loop: one seed of one experiment, killed and continued without a difference.
+"""The training loop: one seed of one fold of one experiment, killed and continued without a difference.
 
-Everything random is drawn from (seed, epoch), and the learning rate is a function of the epoch, so that the state after
-an epoch is weights, optimiser moments and history, and nothing else.
+Everything random is drawn from (seed, epoch), and the learning rate follows from the epochs done and their scores, so
+that the state after an epoch is weights, optimiser moments and history, and nothing else.
 """
 
 import json
 import math
+import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fuse import metrics, models
+from fuse import decide, losses, metrics, models, predict, schedule
+from fuse.augment import harder
+from fuse.batch import Batch
 from fuse.data import Dataset
-from fuse.losses import balanced_weights, soft_cross_entropy
 from fuse.protocol import Split
 from fuse.recipe import Recipe, model_config
+from fuse.result import Predicted
+from manifests.labels import TASKS
 
-SCORED_AT_ONCE = 256
 SAVE_EVERY_S = 5.0
 """A state is four copies of the weights; writing it each epoch can take longer than the epoch."""
 
@@ -42,20 +45,31 @@ class Progress:
 class Seed:
     """One seed: `epochs()` trains from wherever an earlier run was stopped, `best()` is the model that is scored."""
 
-    def __init__(self, data: Dataset, split: Split, recipe: Recipe, seed: int, folder: Path) -> None:
-        self.data, self.split, self.recipe, self.seed = data, split, recipe, seed
+    def __init__(
+        self,
+        data: Dataset,
+        split: Split,
+        recipe: Recipe,
+        seed: int,
+        folder: Path,
+        begin: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        _check(recipe)
+        self.split, self.recipe, self.seed = split, recipe, seed
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.data = data.to(self.device)
         torch.manual_seed(self._mixed(0))
         tasks = {task: labels.shape[1] for task, labels in data.labels.items()}
-        model = models.module(recipe.model).Model(model_config(recipe), data.shapes, tasks)
+        model = models.build(recipe.model, model_config(recipe), data.shapes, tasks, data.entries)
+        if begin:
+            begin(model)
         self.model: nn.Module = model.to(self.device)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.train.lr, weight_decay=recipe.train.weight_decay
-        )
+        self.optimiser = schedule.optimiser(self.model, recipe.train)
         self.progress = Progress()
         self._best = self._copied()
         self._weights = self._class_weights()
-        self._file = folder / f"seed-{seed}.safetensors"
+        fold = split.name.replace(" ", "-")
+        self._file = folder / f"{fold and fold + '-'}seed-{seed}.safetensors"
         if self._file.is_file():
             self._resume()
 
@@ -63,14 +77,14 @@ class Seed:
     def over(self) -> bool:
         """Return whether training has ended."""
         train, done = self.recipe.train, self.progress
-        return done.epoch >= train.epochs or done.epoch - done.best_epoch >= train.patience
+        return self.recipe.score_only or done.epoch >= train.epochs or done.epoch - done.best_epoch >= train.patience
 
     def epochs(self) -> Iterator[Progress]:
         """Train epoch by epoch, with the state on the disk every few seconds and at the end."""
         saved = time.monotonic()
         while not self.over:
             self.progress.epoch += 1
-            record = {"loss": self._train(), "lr": self._lr(), **self._score()}
+            record = {"lr": self._lr(self.progress.epoch - 1), "loss": self._train(), **self._score()}
             self.progress.history.append(record)
             if record["score"] > self.progress.best_score:
                 self.progress.best_epoch, self.progress.best_score = self.progress.epoch, record["score"]
@@ -85,52 +99,129 @@ class Seed:
         self.model.load_state_dict(self._best)
         return self.model.eval()
 
+    @property
+    def half(self) -> bool:
+        """Return whether products of matrices are computed in bfloat16."""
+        return self.recipe.train.precision == "bfloat16"
+
     def _train(self) -> float:
+        train, epoch = self.recipe.train, self.progress.epoch - 1
         torch.manual_seed(self._mixed(self.progress.epoch))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._lr()
         self.model.train()
-        order = torch.tensor(self.split.train)[torch.randperm(len(self.split.train))]
-        total = 0.0
-        for chosen in torch.split(order, self.recipe.train.batch):
-            batch = self.data.batch(chosen).to(self.device)
+        order = self._order()
+        steps = math.ceil(len(order) / train.batch / train.accumulate)
+        total = torch.zeros((), device=self.device)
+        for number, (chosen, batch) in enumerate(self.data.batches(order, train.batch), start=1):
+            loss = self._loss(harder(batch, train))
+            (loss / train.accumulate).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach() * len(chosen)
+            if number % train.accumulate == 0:
+                self._step(epoch + (number // train.accumulate - 1) / steps)
+        if left := number % train.accumulate:
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= train.accumulate / left
+            self._step(epoch + (steps - 1) / steps)
+        return total.item() / len(order)
+
+    def _step(self, epoch: float) -> None:
+        train = self.recipe.train
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._lr(epoch if train.schedule == "restarts" else math.floor(epoch), group["highest"])
+        if train.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _order(self) -> Tensor:
+        """Draw the order of an epoch: every example once, or as many with those of rare classes more often."""
+        examples = self.data.examples(self.split.train)
+        if self.recipe.train.sampler == "shuffle":
+            return examples[torch.randperm(len(examples))]
+        return examples[torch.multinomial(self._rarity(examples), len(examples), replacement=True)]
+
+    def _rarity(self, examples: Tensor) -> Tensor:
+        """Return how often each example is drawn; one that shows no class as often as the others on average."""
+        task = self.recipe.tasks[0]
+        labels = self.data.labels[task][self.data.clip_of[examples]]
+        rare = losses.class_weights(labels.sum(dim=0), "balanced", self.recipe.train.sampler_power)
+        shown = labels.sum(dim=1)
+        weights = (labels * rare).sum(dim=1) / shown.clamp(min=1e-6)
+        average = weights.sum() / (shown > 0).sum().clamp(min=1)
+        return torch.where(shown > 0, weights, average) + 1e-9
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.model(batch)
-            loss = torch.stack(
-                [
-                    soft_cross_entropy(logits[task], labels, batch.known[task], self._weights[task])
-                    for task, labels in batch.labels.items()
-                ]
-            ).sum()
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.train.clip_norm)
-            self.optimiser.step()
-            total += loss.item() * len(chosen)
-        return total / len(order)
+        train, found = self.recipe.train, []
+        for name, one in logits.items():
+            part, _, task = name.rpartition("/")
+            weight = train.task_weights.get(task, 1.0) * (train.part_weight if part else 1.0)
+            if weight:
+                found.append(weight * self._task_loss(task, one.float(), batch))
+        return torch.stack(found).sum()
+
+    def _task_loss(self, task: str, logits: Tensor, batch: Batch) -> Tensor:
+        own: Callable[[str, Tensor, Tensor], Tensor] | None = getattr(self.model, "losses", None)
+        if own:
+            each = own(task, logits, batch.labels[task])
+        else:
+            smoothing = self.recipe.train.label_smoothing
+            each = losses.losses(
+                TASKS[task].kind, logits, batch.labels[task], weights=self._weights[task], smoothing=smoothing
+            )
+        return losses.averaged(each, batch.known[task])
 
     def _score(self) -> dict[str, float]:
-        """Return macro F1 on dev by task, and their mean, which chooses the epoch."""
-        dev = list(self.split.dev)
-        found: dict[str, float] = {}
-        for task, shares in probabilities(self.model, self.data, dev).items():
-            known = self.data.known[task][dev]
-            truth = self.data.labels[task][dev][known].argmax(dim=1).numpy()
-            if len(truth):
-                found[task] = metrics.scores(truth, shares[known].argmax(dim=1).numpy(), shares.shape[1])["mf1"]
-        return {"score": sum(found.values()) / max(1, len(found)), **{f"mf1 {task}": v for task, v in found.items()}}
+        """Score dev by corpus and task, and average over tasks and then over corpora, which chooses the epoch."""
+        dev = self.split.dev
+        found = predict.shares(self.model, self.data, dev, self.recipe.test_without, half=self.half)
+        each: dict[str, float] = {}
+        by_corpus: dict[str, list[float]] = {}
+        for task in self.recipe.tasks:
+            threshold = predict.threshold(self.data, dev, task, found[task], self.recipe.model)
+            said = predict.said(self.data, dev, task, found[task], threshold)
+            for corpus, rows in self._known(task).items():
+                metric, value = self._judged(task, corpus, rows, said)
+                by_corpus.setdefault(corpus, []).append(value)
+                several = len(self.recipe.corpora) > 1
+                each[f"{metric} {task}{f' {corpus}' if several else ''}"] = value
+        score = statistics.fmean(statistics.fmean(values) for values in by_corpus.values())
+        return {"score": score, **each}
 
-    def _lr(self) -> float:
-        """Half a cosine from `lr` in the first epoch down towards `min_lr`."""
-        train = self.recipe.train
-        share = (self.progress.epoch - 1) / train.epochs
-        return train.min_lr + (train.lr - train.min_lr) * (1 + math.cos(math.pi * share)) / 2
+    def _known(self, task: str) -> dict[str, list[int]]:
+        """Return the places in dev of the clips that have a label, by corpus."""
+        found: dict[str, list[int]] = {}
+        for place, i in enumerate(self.split.dev):
+            if self.data.known[task][i]:
+                found.setdefault(self.data.clips[i].corpus, []).append(place)
+        return found
+
+    def _judged(self, task: str, corpus: str, rows: list[int], said: Predicted) -> tuple[str, float]:
+        truth = self.data.labels[task][[self.split.dev[row] for row in rows]].double().numpy()
+        if TASKS[task].kind == "score":
+            corr = metrics.score(truth[:, 0], said.shares[rows, 0])["corr"]
+            return "corr", corr if math.isfinite(corr) else 0.0
+        if corpus in self.data.several(task):
+            assert said.sets is not None  # noqa: S101 (said forms them for such tasks)
+            return "mmf1", metrics.several(decide.there(task, truth), said.sets[rows])["mmf1"]
+        select = self.recipe.train.select
+        return select, metrics.single(truth.argmax(axis=1), said.shares[rows].argmax(axis=1), truth.shape[1])[select]
+
+    def _lr(self, epoch: float, highest: float | None = None) -> float:
+        scores = [record["score"] for record in self.progress.history]
+        return schedule.lr(self.recipe.train, self.recipe.train.lr if highest is None else highest, epoch, scores)
 
     def _class_weights(self) -> dict[str, Tensor | None]:
-        if self.recipe.train.class_weights == "none":
-            return dict.fromkeys(self.data.labels)
-        train = list(self.split.train)
-        sums = {task: labels[train].sum(dim=0) for task, labels in self.data.labels.items()}
-        return {task: balanced_weights(label_sums).to(self.device) for task, label_sums in sums.items()}
+        train = self.recipe.train
+        sums = {task: labels[list(self.split.train)].sum(dim=0) for task, labels in self.data.labels.items()}
+        plain = {task for task in sums if train.class_weights == "none" or TASKS[task].kind != "class"}
+        return {
+            task: None
+            if task in plain
+            else losses.class_weights(one, train.class_weights, train.class_weight_power).to(self.device)
+            for task, one in sums.items()
+        }
 
     def _mixed(self, epoch: int) -> int:
         return self.seed * 1_000_003 + epoch
@@ -168,16 +259,15 @@ class Seed:
             self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
 
 
-def probabilities(model: nn.Module, data: Dataset, index: Sequence[int]) -> dict[str, Tensor]:
-    """Return the probabilities of each task for some clips, on the CPU."""
-    device = next(model.parameters()).device
-    model.eval()
-    parts: list[dict[str, Tensor]] = []
-    with torch.inference_mode():
-        for chosen in torch.split(torch.tensor(index), SCORED_AT_ONCE):
-            logits = model(data.batch(chosen).to(device))
-            parts.append({task: logits[task].softmax(dim=1).cpu() for task in data.labels})
-    return {task: torch.cat([part[task] for part in parts]) for task in data.labels}
+def _check(recipe: Recipe) -> None:
+    """Refuse dials that would be missed only after an epoch."""
+    train, known = recipe.train, metrics.single([0], [0], 1)
+    if train.select not in known:
+        raise ValueError(f"train.select: expected one of {', '.join(known)}, got {train.select!r}")
+    if train.sampler == "weighted" and TASKS[recipe.tasks[0]].kind == "score":
+        raise ValueError(
+            f"train.sampler: expected classes to draw by, got the score task {recipe.tasks[0]}; say shuffle"
+        )
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

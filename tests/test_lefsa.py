@@ -1,43 +1,26 @@
-"""LEFSA computes what the authors' code computes, and the comparison notices the mistakes one could make."""
+"""LEFSA computes what the authors' code computes, LEFS and BFS are what is left of it, and mistakes are noticed."""
 
+import dataclasses
 import json
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from batch_kit import batch_of
+from golden import fill
 
 from fuse.batch import Batch
 from fuse.losses import soft_cross_entropy
-from fuse.models import lefsa
+from fuse.models import bfs, lefs, lefsa
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {"audio": (149, 1024), "video": (30, 512), "text": (48, 1024)}
 TASKS = {"emotion": 7, "sentiment": 3}
-
-
-def _load_fill():
-    spec = spec_from_file_location("golden_fill", GOLDEN / "fill.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fill = _load_fill()
-
-
-def batch_of(values):
-    """One window per clip and modality, every step real."""
-    b = len(values["audio"])
-    return Batch(
-        ids=tuple(f"clip{i}" for i in range(b)),
-        values={m: x[:, None] for m, x in values.items()},
-        windows={m: torch.ones(b, 1, dtype=torch.bool) for m in values},
-        steps={m: torch.ones(b, 1, x.shape[1], dtype=torch.bool) for m, x in values.items()},
-        dialogue=torch.full((b,), -1),
-        turn=torch.zeros(b, dtype=torch.long),
-    )
+SMALL = {"audio": (9, 8), "video": (3, 5), "text": (4, 6)}
+FAMILY = (bfs, lefs, lefsa)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +83,7 @@ def test_every_block_matches_the_authors(golden, state, values):
     """Each of the six cross blocks and what is made of them match, so that a difference can be found."""
 
     def fuse(self, means):
-        names = [f"block_{key[0]}_{query[0]}_mean" for *keys, query in lefsa.WIRING for key in keys]
+        names = [f"block_{key[0]}_{query[0]}_mean" for *keys, query in bfs.WIRING for key in keys]
         for name, mean in zip(names, means, strict=True):
             assert_golden(mean, golden[name])
         assert_golden(torch.cat(means, dim=1), golden["pooled"])
@@ -178,10 +161,23 @@ def test_a_mistake_is_noticed(golden, state, values, name):
     assert change > 0.05, f"{name} changes the logits by {change:.1e}"
 
 
-def test_parameters_are_counted_as_published():
-    """The trainable parameters are those of the authors' code, to the last one."""
-    model = lefsa.Model(lefsa.Config(), SHAPES, TASKS)
-    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 7_186_260
+NARROW_VIDEO = {**SHAPES, "video": (30, 256)}
+NARROW_TEXT = {**SHAPES, "text": (48, 768)}
+
+
+@pytest.mark.parametrize(
+    ("variant", "shapes", "counts"),
+    [
+        ("authors", SHAPES, (6_578_442, 7_185_960, 7_186_260)),
+        ("authors", NARROW_VIDEO, (6_512_906, 7_117_864, 7_118_164)),
+        ("authors", NARROW_TEXT, (6_512_906, 7_117_864, 7_118_164)),
+        ("paper_literal", SHAPES, (6_578_442, 7_139_624, 7_139_624)),
+    ],
+)
+def test_parameters_are_counted_as_published(variant, shapes, counts):
+    """The trainable parameters of BFS, LEFS and LEFSA are those of the authors' code and of the paper, to the last."""
+    models = [file.Model(file.Config(variant=variant), shapes, TASKS) for file in FAMILY]
+    assert tuple(sum(p.numel() for p in model.parameters() if p.requires_grad) for model in models) == counts
 
 
 def test_the_authors_names_fit_one_to_one(state):
@@ -190,21 +186,206 @@ def test_the_authors_names_fit_one_to_one(state):
     assert lefsa.from_reference(state).keys() == lefsa.Model(lefsa.Config(), SHAPES, TASKS).state_dict().keys()
 
 
-def test_tasks_keep_the_order_they_are_given_in():
-    """Another order and other numbers of classes give logits of the right size under the right names."""
-    shapes = {"text": (4, 6), "audio": (9, 8), "video": (3, 5)}
-    model = lefsa.Model(lefsa.Config(width=8, heads=2), shapes, {"sentiment": 3, "emotion": 6, "valence": 2})
-    output = model(batch_of({m: torch.randn(2, *shape) for m, shape in shapes.items()}))
-    assert list(output)[:3] == ["sentiment", "emotion", "valence"]
-    assert [output[f"{m}/emotion"].shape for m in ("", *shapes, "multimodal") if m] == [(2, 6)] * 4
-    four = torch.stack([output[f"{m}/valence"] for m in (*shapes, "multimodal")])
+@pytest.mark.parametrize("name", ["a_classifier.fc_emo.weight", "block_a_v.self_attention.in_proj", "x_upsampler.w"])
+def test_unknown_names_of_a_checkpoint_are_refused(state, name):
+    """A name that the authors do not have stays without a place, so that loading stops at it."""
+    model = lefsa.Model(lefsa.Config(), SHAPES, TASKS)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        model.load_state_dict(lefsa.from_reference({**state, name: torch.zeros(1)}))
+
+
+@torch.no_grad()
+def test_the_weighted_fusion_matches_the_authors(golden, state, values):
+    """The authors' unused alternative gives their numbers, with the same weights."""
+    model = lefsa.Model(lefsa.Config(fusion="weighted"), SHAPES, TASKS)
+    model.load_state_dict(lefsa.from_reference(state))
+    assert_golden(joined(model.eval()(batch_of(values))), golden["logits_weighted_fusion"])
+
+
+@torch.no_grad()
+def test_lefs_answers_with_the_multimodal_logits(golden, state, values):
+    """LEFS holds LEFSA's weights without the fusion of predictions, and answers what LEFSA calls multimodal."""
+    model = lefs.Model(lefs.Config(), SHAPES, TASKS)
+    ours = lefsa.from_reference(state)
+    model.load_state_dict({name: x for name, x in ours.items() if not name.startswith("fusion_weights")})
+    output = model.eval()(batch_of(values))
+    assert_golden(joined(output), golden["multimodal_logits"])
+    assert_golden(joined(output, "text/"), golden["uni_logits_t"])
+
+
+@torch.no_grad()
+def test_bfs_is_lefs_without_label_encoders(state, values):
+    """With the same weights BFS is what LEFS is when its label encoding is zero; with the golden one it is not."""
+    ours = {name: x for name, x in lefsa.from_reference(state).items() if not name.startswith("fusion_weights")}
+    whole, without = lefs.Model(lefs.Config(), SHAPES, TASKS).eval(), bfs.Model(bfs.Config(), SHAPES, TASKS).eval()
+    without.load_state_dict({name: x for name, x in ours.items() if not name.startswith("label_encoders")})
+    output = joined(without(batch_of(values)))
+    whole.load_state_dict(ours)
+    assert np.abs(joined(whole(batch_of(values))) - output).max() > 0.05
+    whole.load_state_dict({name: torch.zeros_like(x) if ".spread." in name else x for name, x in ours.items()})
+    np.testing.assert_allclose(joined(whole(batch_of(values))), output, rtol=1e-5, atol=1e-6)
+    assert set(without(batch_of(values))) == set(TASKS)
+
+
+@torch.no_grad()
+def test_paper_literal_has_thirty_steps_of_every_modality():
+    """The convolutions run, the guess has two layers, and every modality crosses as 30 x 256, however short it is."""
+
+    def attend(self, key, query, plain, labelled):
+        assert {tuple(x.shape) for x in (*plain.values(), *labelled.values())} == {(2, 30, 8)}
+        return lefsa.Model.attend(self, key, query, plain, labelled)
+
+    torch.manual_seed(0)
+    watched = type("Watched", (lefsa.Model,), {"attend": attend})
+    model = watched(lefsa.Config(width=8, heads=2, variant="paper_literal"), SMALL, TASKS).eval()
+    batch = batch_of({m: torch.randn(2, *shape) for m, shape in SMALL.items()})
+    before = model(batch)["emotion"]
+    model.projections["video"].time[3].weight.mul_(3)
+    assert (model(batch)["emotion"] - before).abs().max() > 1e-3
+    assert not list(model.fusion_weights)
+    assert [type(layer).__name__ for layer in model.label_encoders["text"].heads["emotion"]] == [
+        "Linear",
+        "ReLU",
+        "Dropout",
+        "Linear",
+    ]
+
+
+def test_paper_literal_refuses_a_single_step():
+    """What is one vector per clip would be normed to nothing; the message names the modality and the way out."""
+    with pytest.raises(ValueError, match=r"text: expected two steps or more .*, got 1; use the variant authors"):
+        bfs.Model(bfs.Config(variant="paper_literal"), {**SMALL, "text": (1, 6)}, TASKS)
+
+
+@torch.no_grad()
+def test_the_order_of_tasks_does_not_matter(state, values):
+    """The authors' checkpoint gives the same logits under the same names in whatever order a recipe names the tasks."""
+    model = lefsa.Model(lefsa.Config(), SHAPES, dict(reversed(TASKS.items())))
+    model.load_state_dict(lefsa.from_reference(state))
+    np.testing.assert_array_equal(joined(model.eval()(batch_of(values))), joined(build(state)(batch_of(values))))
+
+
+def test_any_tasks_will_do():
+    """Other tasks and numbers of classes give logits of the right size, and still the mean of four."""
+    model = lefsa.Model(lefsa.Config(width=8, heads=2), SMALL, {"sentiment": 3, "emotion": 6, "valence": 2})
+    output = model(batch_of({m: torch.randn(2, *shape) for m, shape in SMALL.items()}))
+    assert [output[f"{m}/emotion"].shape for m in (*SMALL, "multimodal")] == [(2, 6)] * 4
+    four = torch.stack([output[f"{m}/valence"] for m in (*SMALL, "multimodal")])
     torch.testing.assert_close(output["valence"], four.mean(dim=0))
 
 
-def test_a_missing_modality_is_refused():
-    """The message says what was expected, what came and what to do."""
-    with pytest.raises(ValueError, match=r"expected the modalities audio, video, text, got audio, text; .*concat"):
-        lefsa.Model(lefsa.Config(), {"audio": (9, 8), "text": (4, 8)}, TASKS)
+def windowed():
+    """Three clips of one, two and three windows, whose audio windows differ."""
+    windows = torch.arange(3)[None, :] <= torch.arange(3)[:, None]
+    return Batch(
+        ids=("a", "b", "c"),
+        values={m: torch.randn(3, 3, *shape, generator=torch.Generator().manual_seed(0)) for m, shape in SMALL.items()},
+        windows=dict.fromkeys(SMALL, windows),
+        steps={m: windows[:, :, None].expand(3, 3, t) for m, (t, _) in SMALL.items()},
+        dialogue=torch.full((3,), -1),
+        turn=torch.zeros(3, dtype=torch.long),
+    )
+
+
+def weighing(file, seed=0):
+    """Return a small model that weighs windows, and the same that averages them."""
+    torch.manual_seed(seed)
+    weighs = file.Model(file.Config(width=8, heads=2, windows="attention"), SMALL, TASKS).eval()
+    averages = file.Model(file.Config(width=8, heads=2), SMALL, TASKS).eval()
+    left_over = averages.load_state_dict(weighs.state_dict(), strict=False)
+    assert left_over.unexpected_keys == [f"window_attention.{m}.score.weight" for m in SMALL]
+    return weighs, averages
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("file", FAMILY)
+def test_weighing_windows_begins_as_their_mean(file):
+    """Before training every window weighs the same, for clips of one, two and three windows."""
+    weighs, averages = weighing(file)
+    expected = averages(windowed())
+    for name, logits in weighs(windowed()).items():
+        torch.testing.assert_close(logits, expected[name], rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_high_score_lets_one_window_speak():
+    """A window whose mean scores far above the others is the clip; a window that does not exist never is."""
+    weighs, averages = weighing(bfs)
+    weighs.window_attention["audio"].score.weight[0, 0] = 1e5
+    batch = windowed()
+    first = batch.values["audio"][..., 0].mean(dim=2).masked_fill(~batch.windows["audio"], -torch.inf).argmax(dim=1)
+    chosen = torch.nn.functional.one_hot(first, 3).bool()
+    alone = dataclasses.replace(batch, windows={**batch.windows, "audio": chosen})
+    torch.testing.assert_close(weighs(batch)["emotion"], averages(alone)["emotion"], rtol=1e-4, atol=1e-5)
+    assert (weighs(batch)["emotion"] - averages(batch)["emotion"]).abs().max() > 1e-3
+
+
+def test_the_scorer_is_trained():
+    """The loss reaches the scores of every modality although they begin at zero, and without a window all is finite."""
+    weighs, _ = weighing(lefsa)
+    none = torch.zeros(3, 3, dtype=torch.bool)
+    for batch in (windowed(), windowed().without({m: torch.tensor([True, False, False]) for m in SMALL})):
+        weighs.zero_grad()
+        weighs(batch)["emotion"].square().sum().backward()
+        gradients = [weighs.window_attention[m].score.weight.grad for m in SMALL]
+        assert all(x.isfinite().all() and x.abs().max() > 0 for x in gradients)
+    empty = dataclasses.replace(windowed(), windows=dict.fromkeys(SMALL, none))
+    assert weighs(empty)["emotion"].isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("settings", [{}, {"variant": "paper_literal"}, {"windows": "attention"}])
+@pytest.mark.parametrize("file", FAMILY)
+def test_a_batch_of_short_clips_is_lengthened(file, settings):
+    """A clip gives the same logits beside a longer one as in a batch that is only as long as itself."""
+    torch.manual_seed(0)
+    model = file.Model(file.Config(width=8, heads=2, **settings), SMALL, TASKS).eval()
+    if "windows" in settings:
+        model.window_attention["audio"].score.weight.normal_()
+    batch = windowed()
+    real = torch.arange(9) < 4
+    batch = dataclasses.replace(
+        batch,
+        values={**batch.values, "audio": batch.values["audio"] * real[:, None]},
+        steps={**batch.steps, "audio": batch.steps["audio"] & real},
+    )
+    short = dataclasses.replace(
+        batch,
+        values={**batch.values, "audio": batch.values["audio"][:, :, :4]},
+        steps={**batch.steps, "audio": batch.steps["audio"][:, :, :4]},
+    )
+    expected = model(batch)
+    for name, logits in model(short).items():
+        torch.testing.assert_close(logits, expected[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("file", FAMILY)
+def test_the_threshold_is_the_papers(file):
+    """All three say that an emotion is there from one seventh on."""
+    assert pytest.approx(1 / 7) == file.THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "message"),
+    [
+        (bfs, {"heads": 3}, "bfs, lefs, lefsa: expected a width that its heads share evenly, got 256 and 3"),
+        (lefsa, {"width": 0}, "expected a width"),
+        (lefsa, {"variant": "paper_literal", "fusion": "weighted"}, "lefsa: expected fusion mean .*, got weighted"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(file, settings, message):
+    """The message says what was expected and what came."""
+    with pytest.raises(ValueError, match=message):
+        file.Config(**settings)
+
+
+@pytest.mark.parametrize("file", FAMILY)
+def test_a_missing_modality_is_refused(file):
+    """The message says which model expected what, what came and what to do."""
+    name = file.__name__.rpartition(".")[2]
+    message = rf"^{name}: expected the modalities audio, video, text, got audio, text; .*concat"
+    with pytest.raises(ValueError, match=message):
+        file.Model(file.Config(), {"audio": (9, 8), "text": (4, 8)}, TASKS)
 
 
 @pytest.mark.parametrize(

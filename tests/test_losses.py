@@ -1,12 +1,17 @@
-"""The loss is torch's for targets that are shares, over the clips that have the label."""
+"""Each kind of task has torch's own loss, over the clips that have the label."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from fuse.losses import balanced_weights, soft_cross_entropy
+from fuse.losses import averaged, class_weights, losses, soft_cross_entropy
 
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
+KINDS = ("class", "multi", "score")
 
 
 @pytest.fixture
@@ -15,6 +20,56 @@ def clips():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(5, 3, generator=generator)
     return logits, torch.rand(5, 3, generator=generator).softmax(dim=1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.03])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_a_class_task_is_torchs_cross_entropy(clips, weights, smoothing):
+    """Each clip's loss is torch's for targets that are shares, with weights and smoothing or without."""
+    expected = cross_entropy(*clips, weights, reduction="none", label_smoothing=smoothing)
+    torch.testing.assert_close(losses("class", *clips, weights=weights, smoothing=smoothing), expected)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_a_multi_task_is_torchs_binary_cross_entropy(clips, weights):
+    """Each clip's loss is the mean over classes, each counting what its weight says, there or not."""
+    logits, targets = clips[0], clips[1].round()
+    expected = binary_cross_entropy_with_logits(logits, targets, weights, reduction="none").mean(dim=1)
+    torch.testing.assert_close(losses("multi", logits, targets, weights=weights), expected)
+
+
+def test_smoothing_a_multi_task_moves_targets_to_one_half(clips):
+    """There becomes 0.95 and not there 0.05."""
+    logits, targets = clips[0], clips[1].round()
+    smooth = torch.where(targets > 0, 0.95, 0.05)
+    torch.testing.assert_close(losses("multi", logits, targets, smoothing=0.1), losses("multi", logits, smooth))
+
+
+def test_a_score_task_is_the_distance():
+    """Each clip's loss is how far the score is off; weights and smoothing do not touch it."""
+    logits, targets = torch.tensor([[1.0], [-2.0], [0.5]]), torch.tensor([[3.0], [-2.0], [-0.5]])
+    expected = torch.tensor([2.0, 0.0, 1.0])
+    torch.testing.assert_close(losses("score", logits, targets), expected)
+    torch.testing.assert_close(losses("score", logits, targets, weights=WEIGHTS[:1], smoothing=0.5), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_halved_logits_are_scored_in_full_precision(clips, kind):
+    """What a model says in half precision loses nothing more in its loss, and more precise logits stay so."""
+    logits, targets = clips
+    half = logits.bfloat16()
+    found = losses(kind, half, targets)
+    torch.testing.assert_close(found, losses(kind, half.float(), targets))
+    assert found.dtype == torch.float32
+    assert losses(kind, logits.double(), targets, weights=WEIGHTS).dtype == torch.float64
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_clip_does_not_change_another(clips, kind):
+    """Each clip's loss is what it is alone."""
+    logits, targets = clips
+    alone = torch.cat([losses(kind, x[None], y[None]) for x, y in zip(logits, targets, strict=True)])
+    torch.testing.assert_close(losses(kind, logits, targets), alone)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
@@ -45,14 +100,22 @@ def test_weights_scale_and_do_not_normalise(clips):
     )
 
 
-def test_no_known_clip_is_zero(clips):
-    """A batch without any label of the task adds nothing and has a gradient of zero."""
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_known_clip_is_zero(clips, kind):
+    """A batch without any label of the task adds nothing and has a gradient of zero, smoothed or not."""
     logits, targets = clips
     logits.requires_grad_()
-    loss = soft_cross_entropy(logits, torch.zeros_like(targets), torch.zeros(5, dtype=torch.bool))
+    each = losses(kind, logits, torch.zeros_like(targets), smoothing=0.1)
+    loss = averaged(each, torch.zeros(5, dtype=torch.bool))
     loss.backward()
     assert loss == 0
     assert not logits.grad.any()
+
+
+def test_one_known_clip_is_the_average(clips):
+    """Among clips without the label its loss stands for the batch."""
+    each = losses("class", *clips)
+    torch.testing.assert_close(averaged(each, torch.tensor([False, False, True, False, False])), each[2])
 
 
 def test_by_hand():
@@ -63,11 +126,48 @@ def test_by_hand():
 
 def test_balanced_weights_by_hand():
     """Twelve clips of three classes, 6, 4 and 2 of them, weigh 12/18, 12/12 and 12/6."""
-    torch.testing.assert_close(balanced_weights(torch.tensor([6.0, 4.0, 2.0])), torch.tensor([2 / 3, 1.0, 2.0]))
+    torch.testing.assert_close(class_weights(torch.tensor([6.0, 4.0, 2.0])), torch.tensor([2 / 3, 1.0, 2.0]))
 
 
-def test_balanced_weights_take_soft_sums_and_empty_classes():
+def test_shares_by_hand():
+    """The other scheme weighs frequent classes more: 6, 4 and 2 of twelve weigh 1/2, 1/3 and 1/6."""
+    found = class_weights(torch.tensor([6, 4, 2]), "share")
+    torch.testing.assert_close(found, torch.tensor([1 / 2, 1 / 3, 1 / 6]))
+
+
+def test_none_weighs_all_the_same(clips):
+    """Its weights change no loss."""
+    weights = class_weights(torch.tensor([6, 0, 2]), "none", 0.5)
+    torch.testing.assert_close(losses("class", *clips, weights=weights), losses("class", *clips))
+
+
+def test_a_power_softens_the_weights():
+    """To the power 0 every class that occurs weighs the same, and between, weights are nearer to each other."""
+    sums = torch.tensor([6.0, 4.0, 0.0, 2.0])
+    torch.testing.assert_close(class_weights(sums, power=0.3), class_weights(sums) ** 0.3)
+    torch.testing.assert_close(class_weights(sums, power=0.0), torch.tensor([1.0, 1.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize("scheme", ["balanced", "share"])
+def test_weights_take_soft_sums_and_empty_classes(scheme):
     """Soft counts are divided like whole ones; a class without examples weighs nothing, and nothing is infinite."""
-    torch.testing.assert_close(balanced_weights(torch.tensor([0.5, 0.0, 1.5])), torch.tensor([4 / 3, 0.0, 4 / 9]))
-    assert not balanced_weights(torch.zeros(3)).any()
-    torch.testing.assert_close(balanced_weights(torch.tensor([1, 3])), torch.tensor([2.0, 2 / 3]))
+    soft = class_weights(torch.tensor([0.5, 0.0, 1.5]), scheme)
+    torch.testing.assert_close(soft, class_weights(torch.tensor([1, 0, 3]), scheme))
+    assert soft.isfinite().all()
+    assert soft[1] == 0
+    assert not class_weights(torch.zeros(3), scheme).any()
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_the_weights_are_the_authors(case):
+    """Where a class has clips its weight is chimera_ml's; where it has none, theirs is 1 and no loss can tell."""
+    with np.load(Path(__file__).parent / "golden" / "metrics.npz") as file:
+        golden = json.loads(str(file["meta"]))["results"]["class_weights"][case]
+    sums, theirs = torch.tensor(golden["counts"]), torch.tensor(golden["chimera_weights"])
+    ours = class_weights(sums)
+    torch.testing.assert_close(torch.where(sums > 0, ours, 1), theirs)
+    targets = torch.eye(len(sums))[sums > 0]
+    logits = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        losses("class", logits, targets, weights=ours), losses("class", logits, targets, weights=theirs)
+    )

@@ -1,35 +1,31 @@
-"""LEFSA: label-encoder fusion with self- and cross-attention, of emotion and sentiment, as its authors run it.
+"""LEFSA: label-encoder fusion with averaging, of emotion and sentiment, as the authors of paper 000 run it.
 
-Every modality guesses the labels on its own; the guess is spread over time and added to its features. Six blocks attend
-from each modality to each other one; the answer is the mean of the three unimodal and the multimodal logit vectors.
-Input is the element-wise mean of a clip's windows; an absent modality is zeros, padded steps are values like any other.
+LEFS, whose answer is the mean of the three unimodal and the multimodal logit vectors. What is said of `bfs` and `lefs`
+holds here; the variant `authors` is the authors' own, and their checkpoint fits it.
 
-It departs from the paper where the authors' code does:
-
-- Sequences keep their lengths (149, 30 and 48). The k=7 convolutions that would bring all to 30 exist and never run.
-- The label encoding goes to query and value, as the paper's text has it, not to query and key (its equation 2).
-- The three matrices of a weighted fusion of predictions exist and are unused: the mean is what is published.
-
-What never runs is built all the same: the authors' 7,186,260 parameters count it, and their checkpoint holds it.
+Their code also has a weighted fusion of predictions, which is unused: the mean is what is published. Its three matrices
+are built all the same, since the authors' 7,186,260 parameters count them and their checkpoint holds them. The variant
+`paper_literal` has none, for the paper's strategy adds no parameter to LEFS.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from fuse.batch import Batch, Shapes, Tasks
+from fuse.models import bfs, lefs
+from fuse.models._crossing import MODALITIES
 
-MODALITIES = ("audio", "video", "text")
-WIRING = (("audio", "text", "video"), ("audio", "video", "text"), ("video", "text", "audio"))
-"""Per group its two keys and the query they share, in the order in which `fc1` of the authors expects them."""
+THRESHOLD = bfs.THRESHOLD
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(bfs.Config):
     """The sizes that the authors use."""
 
     width: int = 256
@@ -38,16 +34,23 @@ class Config:
     """Attention heads of each cross block."""
     dropout: float = 0.1
     """In attention, after each sub-layer of a block, and before the multimodal heads."""
+    variant: Literal["authors", "paper_literal"] = "authors"
+    """As the authors' code has it, or 30 steps of every modality, as the paper says."""
+    windows: Literal["mean", "attention"] = "mean"
+    """Average a clip's windows, or weigh each by a learned score, for which `data.windows` has to be `all`."""
+    fusion: Literal["mean", "weighted"] = "mean"
+    """Average the four logit vectors, or add the unimodal ones, each times a learned matrix, to the multimodal one."""
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width < 1 or self.width % self.heads:
-            raise ValueError(f"lefsa: expected a width that its heads share evenly, got {self.width} and {self.heads}")
+        super().__post_init__()
+        if self.variant == "paper_literal" and self.fusion != "mean":
+            raise ValueError(f"lefsa: expected fusion mean with the variant paper_literal, got {self.fusion}")
 
 
 _RENAMING = (
-    (r"^(\w)_(down|up)sampler", r"modalities.\1"),
-    (r"f_downsampler\.1", "channels"),
-    (r"t_downsampler", "time"),
+    (r"^(\w)_downsampler\.f_downsampler\.1", r"projections.\1.channels"),
+    (r"^(\w)_downsampler\.t_downsampler", r"projections.\1.time"),
+    (r"^(\w)_upsampler", r"label_encoders.\1"),
     (r"upsampler\.0", "spread"),
     (r"classifier\.fc_emo", "heads.emotion"),
     (r"classifier\.fc_sen", "heads.sentiment"),
@@ -57,7 +60,7 @@ _RENAMING = (
     (r"feed_forward\.layer_1", "ff.0"),
     (r"feed_forward\.layer_2", "ff.3"),
     (r"^fc1", "hidden.0"),
-    (r"^predictions_fusion\.w_", "unused_fusion."),
+    (r"^predictions_fusion\.w_", "fusion_weights."),
     *((rf"(?<=[._]){m[0]}(?=[._]|$)", m) for m in MODALITIES),
 )
 
@@ -67,88 +70,27 @@ def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {reduce(lambda n, rule: re.sub(rule[0], rule[1], n), _RENAMING, name): x for name, x in state.items()}
 
 
-class Modality(nn.Module):
-    """One modality at the common width, and the labels guessed from it alone."""
-
-    def __init__(self, shape: tuple[int, int], tasks: Tasks, width: int) -> None:
-        super().__init__()
-        t, d = shape
-        self.channels = nn.Conv1d(d, width, 1)
-        # Never run by the authors; see the module's docstring.
-        self.time = nn.Sequential(
-            nn.Conv1d(width, width, 7), nn.GroupNorm(width, width), nn.GELU(), nn.Conv1d(width, width, 7), nn.GELU()
-        )
-        self.heads = nn.ModuleDict({task: nn.Linear(d, classes) for task, classes in tasks.items()})
-        self.spread = nn.ConvTranspose1d(sum(tasks.values()), width, t)
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn (b, t, d) into logits of all tasks (b, k), features (b, t, width), and these plus the label encoding."""
-        logits = torch.cat([head(features.mean(dim=1)) for head in self.heads.values()], dim=1)
-        plain = nn.functional.gelu(self.channels(features.mT)).mT
-        return logits, plain, plain + self.spread(logits[:, :, None]).relu().mT
-
-
-class CrossBlock(nn.Module):
-    """One post-norm transformer layer whose query comes from another modality than its key and value."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        width = config.width
-        self.attention = nn.MultiheadAttention(width, config.heads, config.dropout, batch_first=True)
-        self.norm_attention = nn.LayerNorm(width)
-        self.ff = nn.Sequential(nn.Linear(width, width), nn.Dropout(config.dropout), nn.ReLU(), nn.Linear(width, width))
-        self.norm_ff = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Return (b, t of the query, width)."""
-        attended, _ = self.attention(query, key, value, need_weights=False)
-        attended = self.norm_attention(self.dropout(attended) + query)
-        mixed: Tensor = self.norm_ff(self.dropout(self.ff(attended)) + attended)
-        return mixed
-
-
-class Model(nn.Module):
+class Model(lefs.Model):
     """The authors' `LabelEncoderMeanSimpleFusion`, for any shapes of the three modalities and any tasks."""
 
     def __init__(self, config: Config, shapes: Shapes, tasks: Tasks) -> None:
-        super().__init__()
-        if set(shapes) != set(MODALITIES):
-            raise ValueError(
-                f"lefsa: expected the modalities {', '.join(MODALITIES)}, got {', '.join(shapes) or 'none'}; "
-                "name one encoder for each in the recipe, or use the model concat, which takes any"
-            )
-        self.tasks = dict(tasks)
-        width, outputs = config.width, sum(tasks.values())
-        self.modalities = nn.ModuleDict({m: Modality(shapes[m], tasks, width) for m in MODALITIES})
-        self.blocks = nn.ModuleDict({f"{key}_{query}": CrossBlock(config) for *keys, query in WIRING for key in keys})
-        self.hidden = nn.Sequential(nn.Linear(6 * width, 2 * width), nn.ReLU(), nn.Dropout(config.dropout))
-        self.heads = nn.ModuleDict({task: nn.Linear(2 * width, classes) for task, classes in tasks.items()})
-        unused = {m: nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, outputs))) for m in MODALITIES}
-        self.unused_fusion = nn.ParameterDict(unused)
+        super().__init__(config, shapes, tasks)
+        self.fusion, outputs = config.fusion, sum(tasks.values())
+        matrices = MODALITIES if config.variant == "authors" else ()
+        self.fusion_weights = nn.ParameterDict(
+            {m: nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, outputs))) for m in matrices}
+        )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits by task, and by `modality/task` for each modality and for `multimodal`."""
-        logits, plain, labelled = {}, {}, {}
-        for m in MODALITIES:
-            logits[m], plain[m], labelled[m] = self.modalities[m](batch.mean_of_windows(m))
-        hidden = self.fuse([self.attend(key, query, plain, labelled) for *keys, query in WIRING for key in keys])
-        logits["multimodal"] = torch.cat([head(hidden) for head in self.heads.values()], dim=1)
-        final = torch.stack(list(logits.values())).mean(dim=0)
-        return self.split(final) | {f"{m}/{task}": x for m in logits for task, x in self.split(logits[m]).items()}
+        guesses, multimodal = self.guess(batch)
+        final = self.average(guesses, multimodal) if self.fusion == "mean" else self.weigh(guesses, multimodal)
+        return self.split(final) | self.parts({**guesses, "multimodal": multimodal})
 
-    def attend(self, key: str, query: str, plain: Mapping[str, Tensor], labelled: Mapping[str, Tensor]) -> Tensor:
-        """Return the time mean (b, width) of one cross block; the query and the value know the unimodal guesses."""
-        mixed: Tensor = self.blocks[f"{key}_{query}"](labelled[query], plain[key], labelled[key])
-        return mixed.mean(dim=1)
+    def average(self, guesses: Mapping[str, Tensor], multimodal: Tensor) -> Tensor:
+        """Return the mean of all logit vectors (b, k)."""
+        return torch.stack([*guesses.values(), multimodal]).mean(dim=0)
 
-    def fuse(self, means: list[Tensor]) -> Tensor:
-        """Turn the six block means into what the multimodal heads read (b, 2 * width)."""
-        pooled = torch.cat(means, dim=1)
-        # Two blocks make a group as wide as the hidden layer, so the groups themselves are its shortcut.
-        hidden: Tensor = self.hidden(pooled) + sum(pooled.chunk(len(WIRING), dim=1))
-        return hidden
-
-    def split(self, logits: Tensor) -> dict[str, Tensor]:
-        """Cut logits of all tasks side by side into one tensor per task."""
-        return dict(zip(self.tasks, torch.split(logits, list(self.tasks.values()), dim=1), strict=True))
+    def weigh(self, guesses: Mapping[str, Tensor], multimodal: Tensor) -> Tensor:
+        """Return the multimodal logits and, each through its matrix, the unimodal ones on top (b, k)."""
+        return multimodal + torch.stack([x @ self.fusion_weights[m] for m, x in guesses.items()]).sum(dim=0)
