@@ -241,7 +241,7 @@ def load(clips: Sequence[Clip], recipe: Recipe) -> Dataset:
         turn,
         folders,
         tuple(notes),
-        _digest(clips, sources, found, recipe.tasks),
+        _digest(clips, sources, folders, recipe.tasks),
         clip_of,
         window_of,
         block_bytes=max(1, limit // 3),
@@ -287,15 +287,13 @@ def _dialogues(clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
 
 
 def _digest(
-    clips: Sequence[Clip],
-    sources: Mapping[str, Source],
-    found: Mapping[str, Mapping[str, Sequence[Path]]],
-    tasks: Sequence[str],
+    clips: Sequence[Clip], sources: Mapping[str, Source], folders: Mapping[str, Sequence[Path]], tasks: Sequence[str]
 ) -> str:
     digest = hashlib.sha256()
+    for modality, each in folders.items():
+        digest.update(f"{modality} {[folder.name for folder in each]}\n".encode())
     for modality, source in sources.items():
-        names = {corpus: [folder.name for folder in folders] for corpus, folders in found[modality].items()}
-        digest.update(f"{modality} {names} {list(source.sources())}\n".encode())
+        digest.update(f"{modality} {list(source.sources())}\n".encode())
     told = [(c.id, c.corpus, c.split, c.speaker_id, *(label_of(task, c.labels) for task in tasks)) for c in clips]
     digest.update(repr(told).encode())
     return digest.hexdigest()

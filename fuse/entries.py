@@ -8,6 +8,7 @@ from pathlib import Path
 
 from features import CacheError, Reader, find
 from features.entries import is_random, key_of
+from fuse import models
 from fuse.recipe import Recipe
 
 ALIKE = ("encoder", "version", "grid", "weights", "variant")
@@ -42,11 +43,13 @@ def found(recipe: Recipe) -> tuple[dict[str, dict[str, tuple[Path, ...]]], dict[
 
 
 def unused(recipe: Recipe) -> dict[str, tuple[Path, ...]]:
-    """Return the entries of modalities that the recipe names and does not use, where they are here.
+    """Return the entries of modalities that the recipe names and does not use, for a model that reads beside them.
 
-    A model may want something that lies beside them: MER-CLIP reads the text network without reading texts.
+    So MER-CLIP has its text network without reading texts.
     """
     there: dict[str, tuple[Path, ...]] = {}
+    if not hasattr(models.module(recipe.model), "build"):
+        return there
     for modality in recipe.encoders.keys() - recipe.used.keys():
         for corpus in recipe.corpora:
             for where in recipe.encoders[modality]:

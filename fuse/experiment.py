@@ -74,7 +74,7 @@ class Experiment:
         Each must be trained before the next is asked for, because it may begin with what the ones before have learnt.
         """
         states: dict[str, dict[str, Tensor]] = {}
-        for one in (*self.stages, self):
+        for one in (*(() if self.recipe.weights else self.stages), self):
             split = one.splits[fold if len(one.splits) == len(self.splits) else 0]
             trained = Seed(one.of(split), split, one.recipe, seed, one.folder, one.beginning(states))
             yield trained
@@ -130,7 +130,7 @@ class Experiment:
             split.name,
             {name: self._part(index) for name, index in split.parts().items()},
             {task: floors.majority(joined, split, task) for task in self.recipe.tasks},
-            floors.linear(joined, split, SCORED),
+            floors.linear(joined, split, SCORED, self.recipe.test_without),
             outcomes,
         )
 
@@ -180,17 +180,40 @@ class Experiment:
 
 def prepare(recipe: Recipe, notes: tuple[str, ...] = ()) -> Experiment:
     """Join a recipe with its clips and features; whatever is wrong is said before anything is trained."""
-    stages = tuple(prepare(replace(stage, seeds=recipe.seeds)) for stage in recipe.stages)
+    joined: dict[str, Dataset] = {}
+    stages: tuple[Experiment, ...] = ()
+    for stage in recipe.stages:
+        stages = (*stages, _prepared(replace(stage, seeds=recipe.seeds), stages, joined))
+    whole = _prepared(recipe, stages, joined)
+    for before in stages:
+        _refuse_other_folds(whole, before)
+    return replace(whole, notes=(*notes, *whole.notes))
+
+
+def _prepared(recipe: Recipe, stages: tuple[Experiment, ...], joined: dict[str, Dataset]) -> Experiment:
     clips = [clip for corpus in recipe.corpora for clip in manifests.read(corpus).clips]
     division = protocol.splits(clips, recipe)
-    joined = data.load(clips, recipe)
-    told = [*notes, *(note for corpus in recipe.corpora if (note := _note(corpus)))]
+    same = repr((recipe.corpora, recipe.used, recipe.encoders, recipe.tasks, recipe.data, recipe.without, recipe.model))
+    if same not in joined:
+        joined[same] = data.load(clips, recipe)
+    found = joined[same]
+    told = [note for corpus in recipe.corpora if (note := _note(corpus))]
     if recipe.data.random_weights:
         told.append(RANDOM_NOTE)
-    told += [*joined.notes, *protocol.leaks(clips, division, recipe)]
+    told += [*found.notes, *protocol.leaks(clips, division, recipe)]
     if recipe.test_without:
         told.append(f"Dev and test clips are scored without {', '.join(recipe.test_without)}.")
-    return Experiment(recipe, joined, division, stages, tuple(told))
+    return Experiment(recipe, found, division, stages, tuple(told))
+
+
+def _refuse_other_folds(experiment: Experiment, stage: Experiment) -> None:
+    """Let no stage train on clips that the experiment scores."""
+    shared = set(experiment.recipe.corpora) & set(stage.recipe.corpora)
+    if shared and len(stage.splits) != len(experiment.splits):
+        raise protocol.ProtocolError(
+            f"stage {stage.recipe.name}: expected the {len(experiment.splits)} divisions of {', '.join(shared)} that "
+            f"the recipe has, got {len(stage.splits)}; what is scored would have been trained on"
+        )
 
 
 def _note(corpus: str) -> str:

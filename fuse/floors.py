@@ -35,19 +35,20 @@ def majority(data: Dataset, split: Split, task: str) -> Predicted:
     return Predicted(mean, there.mean(axis=0, keepdims=True) > SEVERAL_THRESHOLD)
 
 
-def linear(data: Dataset, split: Split, scored: Sequence[str]) -> dict[str, Predictions]:
+def linear(data: Dataset, split: Split, scored: Sequence[str], without: Sequence[str] = ()) -> dict[str, Predictions]:
     """Return what linear models say of the scored parts: of all modalities, and of each where there are several."""
     means = _means(data)
+    given = {modality: 0 * rows if modality in without else rows for modality, rows in means.items()}
     chosen = {"linear floor": tuple(means)}
     if len(means) > 1:
         chosen |= {f"linear, {modality} alone": (modality,) for modality in means}
     found: dict[str, Predictions] = {}
     for name, modalities in chosen.items():
-        features = np.concatenate([means[modality] for modality in modalities], axis=1)
+        features, seen = (np.concatenate([of[m] for m in modalities], axis=1) for of in (means, given))
         fitted = {task: _fitted(data, split, task, features) for task in data.labels}
         parts = {part: list(split.parts()[part]) for part in scored}
         found[name] = {
-            part: {task: predict(features[index]) for task, predict in fitted.items()} for part, index in parts.items()
+            part: {task: predict(seen[index]) for task, predict in fitted.items()} for part, index in parts.items()
         }
     return found
 

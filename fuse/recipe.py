@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from fuse import models
 from fuse.dials import Data, Train
-from fuse.typed import RecipeError, build, put, value_of
+from fuse.typed import RecipeError, beneath, build, put, value_of
 from manifests import unknown
 from manifests.labels import TASKS
 
@@ -192,7 +192,7 @@ def _recipe(values: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
     for setting in settings:
         _set(values, setting)
     stages = values.pop("stage", [])
-    base = {key: value for key, value in values.items() if key != "start_from"}
+    base = {key: value for key, value in values.items() if key not in ("start_from", "weights", "score_only")}
     built: list[Recipe] = []
     for stage in stages:
         if "name" not in stage:
@@ -220,8 +220,9 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     """Return values with changes; tables are merged, all else is replaced; an encoder is all else."""
     found = dict(values)
     for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping) and "encoder" not in value
-        found[key] = _merged(found[key], value) if both else value
+        before = found.get(key)
+        below = isinstance(value, Mapping) and "encoder" not in value and isinstance(before, Mapping | str)
+        found[key] = _merged(beneath(before, key), value) if below else value
     return found
 
 

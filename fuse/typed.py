@@ -21,11 +21,18 @@ def put(values: dict[str, Any], path: Sequence[str], value: Any, setting: str) -
     table = values
     for parent in parents:
         below = table.get(parent, {})
-        if not isinstance(below, Mapping | str):
-            raise RecipeError(f"SET: {setting!r} goes below {parent!r}, which is {below!r}")
-        table[parent] = {"encoder": below} if isinstance(below, str) else dict(below)
+        table[parent] = beneath(below, f"SET: {setting!r}")
         table = table[parent]
     table[last] = value
+
+
+def beneath(value: Any, where: str) -> dict[str, Any]:
+    """Return what a key below a value is put into: a table, or a plain encoder's key fields."""
+    if isinstance(value, str) and "+" not in value:
+        return {"encoder": value}
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"{where} goes below {value!r}, which has no keys")
+    return dict(value)
 
 
 def value_of(text: str) -> Any:

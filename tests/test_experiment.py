@@ -282,6 +282,32 @@ def test_windows_that_vote_are_scored_by_clip():
     assert set(np.unique(shares)) <= {0.0, 0.5, 1.0}
 
 
+def test_weights_of_a_staged_run_need_no_stages(staged):
+    """FROM and EVAL on a recipe with stages scores the file, and trains no stage on the way."""
+    first = staged()
+    said = first.outcome(trained(first))
+    (path,) = first.folder.iterdir()
+    second = staged(f"weights={path}", "score_only=true")
+    assert [one.recipe.name for one in second.seeds(0, 0)] == ["staged"]
+    again = second.outcome(trained(second))
+    np.testing.assert_array_equal(
+        again.predictions["test"]["emotion"].shares, said.predictions["test"]["emotion"].shares
+    )
+
+
+def test_stages_of_the_same_features_share_them(staged):
+    """What is read once is read once, however many stages there are."""
+    one = staged("stages.*.modalities=audio")
+    assert one.stages[0].data is one.stages[1].data
+    assert one.stages[1].stages == one.stages[:1]
+
+
+def test_a_stage_with_other_folds_is_refused(staged):
+    """A stage that divides the same clips otherwise would train on what is scored."""
+    with pytest.raises(ValueError, match=r"stage ears: expected the 3 divisions of demo .* got 1"):
+        staged("protocol=random", "folds=3", "stages.ears.protocol=official")
+
+
 # Weights from elsewhere.
 
 

@@ -127,7 +127,7 @@ def test_another_encoder_replaces_all_that_was_said_of_the_first(write):
         ("score_only=true", r"score_only: expected weights to score, got none; say FROM=file EVAL=1"),
         ("stages.audio.train.lr=1", r"SET: unknown stage 'audio'"),
         ("train.lr", r"SET: expected key=value"),
-        ("train.lr.x=3", r"SET: 'train\.lr\.x=3' goes below 'lr'"),
+        ("train.lr.x=3", r"SET: 'train\.lr\.x=3' goes below 0.0003, which has no keys"),
         ("encoders.other.grid=clip", r"encoders\.other: expected the name of an encoder"),
         ("encoders=mfcc", r"encoders: expected modality = encoder, got 'mfcc'"),
         ("=3", r"SET: expected key=value"),
@@ -310,3 +310,13 @@ def test_a_paper_with_too_few_numbers_is_refused(write):
     write("paper", TABLED.replace("[0.5, 0.25]", "[0.5]"))
     with pytest.raises(ValueError, match="shorter"):
         recipe.table("paper")
+
+
+def test_key_fields_may_be_put_below_a_plain_encoder(tmp_path, monkeypatch):
+    """A row adds a grid to an encoder that the recipe names alone; two encoders side by side have no keys."""
+    with pytest.raises(RecipeError, match=r"goes below 'mfcc\+egemaps', which has no keys"):
+        recipe.load("concat", ['encoders.audio="mfcc+egemaps"', "encoders.audio.grid=clip"])
+    monkeypatch.setattr(recipe, "FOLDER", tmp_path)
+    text = 'model = "concat"\ncorpora = ["demo"]\nencoders.audio = "mfcc"\n[[row]]\nname = "1"\n'
+    (tmp_path / "mine.toml").write_text(text + 'encoders.audio.grid = "clip"\n', encoding="utf-8")
+    assert recipe.load("mine").used == {"audio": ({"encoder": "mfcc", "grid": "clip"},)}
