@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fuse import data, floors, metrics, protocol, recipe
+from fuse import data, floors, metrics, models, protocol, recipe
 from manifests import read
 from manifests.labels import TASKS
 
@@ -92,7 +93,7 @@ def test_lefsa_trains_to_a_report(demo):
     assert "face_hog-" in text
     lines = {
         line["line"]: line["mean"]
-        for line in json.loads((folder / "report.json").read_text())["scores"]["emotion"]["dev"]
+        for line in json.loads((folder / "report.json").read_text())["scores"]["emotion"]["demo"]["dev"]
     }
     assert lines["lefsa"]["mf1"] > 0.6 > 4 * lines["majority"]["mf1"]
 
@@ -103,7 +104,7 @@ def test_a_trained_single_modality_stays_below_the_fused_model(demo):
 
     def trained(model, *settings):
         out = run(["fuse", model, "--corpus", "demo", "--seeds", "3", "--set", "train.patience=15", *settings], demo)
-        seeds = json.loads((report_of(out) / "report.json").read_text())["seeds"]
+        seeds = json.loads((report_of(out) / "report.json").read_text())["folds"][0]["seeds"]
         return sum(seed["history"][seed["epoch"] - 1]["score"] for seed in seeds) / len(seeds)
 
     best = max(trained("concat", f"modalities={modality}") for modality in ("audio", "video", "text"))
@@ -117,3 +118,25 @@ def test_demo_media_that_are_gone_are_made_again(demo):
     out = run(["extract", "run", "demo", "--encoders", "minilm,egemaps"], demo)
     assert "nothing to do" in out
     assert (Path(demo["DEMO_ROOT"]) / "demo.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", models.names())
+def test_every_model_beats_chance_on_the_demo_corpus(demo, model):
+    """Each fusion model, with the default recipe, is on dev well above whoever always says the most frequent class."""
+    modalities = getattr(models.module(model), "MODALITIES", ("audio", "video", "text"))
+    settings = ["train.epochs=25", "train.lr=1e-3", "encoders.audio=mfcc", f"modalities={','.join(modalities)}"]
+    out = run(["fuse", model, "--corpus", "demo", "--seeds", "1", "--set", *settings], demo)
+    found = json.loads((report_of(out) / "report.json").read_text())["scores"]
+    for task in ("emotion", "sentiment"):
+        lines = {line["line"]: line["mean"]["mf1"] for line in found[task]["demo"]["dev"]}
+        assert lines[model] > 1.5 * lines["majority"], (task, lines)
+
+
+@pytest.mark.slow
+def test_a_papers_table_prints_every_row(demo):
+    """All ten rows of paper 000's table are trained on what stands in for its features here, and printed."""
+    out = run(["fuse", "table1", "--corpus", "demo", "--set", "train.epochs=2"], demo)
+    rows = re.findall(r"^\| (\d\d)-(?:wav2vec2|exhubert)\S+ +\| +[\d.]+ ", out, re.MULTILINE)
+    assert rows == [f"{number:02}" for number in range(1, 11)]
+    assert "egemaps stands in for wav2vec2_msp" in out
