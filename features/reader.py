@@ -1,8 +1,9 @@
 """Reading an entry: all its parts as one mapping from clip to windows."""
 
+import contextlib
 import os
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
@@ -94,6 +95,28 @@ class Reader(Mapping[str, Windows]):
         for path, wanted in by_part.items():
             found |= self._read_part(path, dict(sorted(wanted)))
         return found
+
+    def expect(self, clips: Sequence[str]) -> None:
+        """Say which clips, following each other in a part, will be read next: the disk fetches them meanwhile."""
+        path, row = self.where[clips[0]]
+        with contextlib.suppress(FileNotFoundError):  # rewritten just now
+            part = self.part(path)
+            if part.ids[row : row + len(clips)] == list(clips):
+                part.expect(range(row, row + len(clips)))
+
+    def read_run(self, clips: Sequence[str], place: Array) -> Windows | None:
+        """Read clips that follow each other in a part straight to their place, as windows of one.
+
+        Nothing where they do not follow each other, or do not fit; then `read` them.
+        """
+        path, row = self.where[clips[0]]
+        try:
+            part = self.part(path)
+            if part.ids[row : row + len(clips)] == list(clips):
+                return part.read_run(range(row, row + len(clips)), place)
+        except FileNotFoundError:  # rewritten just now
+            self._forget(path)
+        return None
 
     def _read_part(self, path: Path, wanted: Mapping[int, str]) -> dict[str, Windows]:
         try:

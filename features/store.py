@@ -321,6 +321,25 @@ class Part:
             found += self._windows(*clips[[0, -1]].tolist()).split((clips - clips[0]).tolist())
         return found
 
+    def expect(self, rows: range) -> None:
+        """Have the system fetch the steps of clips that follow each other while something else is done."""
+        first, last = self.window_start[self.clip_start[[rows.start, rows.stop]]].tolist()
+        row_bytes = self.stored["frames"].row_bytes
+        begin, length = self.stored["frames"].begin + first * row_bytes, (last - first) * row_bytes
+        if hasattr(os, "posix_fadvise"):  # not everywhere, and nothing depends on it
+            os.posix_fadvise(self._open(), begin, length, os.POSIX_FADV_WILLNEED)
+
+    def read_run(self, rows: range, place: Array) -> Windows | None:
+        """Return the windows of clips that follow each other as one, their steps read straight to their place.
+
+        Nothing where they do not fit there.
+        """
+        begin, end = self.clip_start[[rows.start, rows.stop]].tolist()
+        first, last = self.window_start[[begin, end]].tolist()
+        values = self.stored["frames"]
+        fits = place.shape == (last - first, *values.shape[1:]) and place.dtype == values.dtype
+        return self._windows(begin, end, place) if fits else None
+
     def whole(self) -> Windows:
         """Return the windows of all clips as one; `clip_start` says where those of each clip begin."""
         return self._windows(0, len(self.valid))
@@ -337,12 +356,12 @@ class Part:
         begin, end = self.window_start[i : i + 2].tolist()
         return self._read("frames", begin, end)
 
-    def _windows(self, begin: int, end: int) -> Windows:
+    def _windows(self, begin: int, end: int, place: Array | None = None) -> Windows:
         start = self.window_start[begin : end + 1]
         first, last = start[[0, -1]].tolist()
         with _whole(self.path):
             return Windows(
-                values=self._read("frames", first, last),
+                values=self._read("frames", first, last, place),
                 start=start - first,
                 spans_s=self.spans_s[begin:end].copy(),
                 valid=self.valid[begin:end].copy(),
@@ -355,15 +374,15 @@ class Part:
             if _digest({name: self._read(name) for name in self.stored}) != self.attribute("digest"):
                 raise CacheError(f"{self.path}: its data do not match its digest; {_CURE}")
 
-    def _read(self, name: str, first: int = 0, last: int | None = None) -> Array:
+    def _read(self, name: str, first: int = 0, last: int | None = None, place: Array | None = None) -> Array:
         stored = self.stored[name]
         rows = (stored.shape[0] if last is None else last) - first
-        array = np.empty((rows, *stored.shape[1:]), stored.dtype)
+        array = np.empty((rows, *stored.shape[1:]), stored.dtype) if place is None else place
         handle, begin, done = self._open(), stored.begin + first * stored.row_bytes, 0
         while done < array.nbytes:
-            place = array.reshape(-1).view(np.uint8)[done:] if done else array  # one call reads no more than 2 GB
+            rest = array.reshape(-1).view(np.uint8)[done:] if done else array  # one call reads no more than 2 GB
             try:
-                size = os.preadv(handle, [place.data], begin + done)
+                size = os.preadv(handle, [rest.data], begin + done)
             except OSError as error:
                 raise CacheError(f"{self.path}: {error.strerror}; see whether its disk is still mounted") from None
             if not size:

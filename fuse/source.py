@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ class Source:
         self, modality: str, readers: Mapping[str, Sequence[Reader]], clips: Sequence[Clip], *, mean: bool
     ) -> None:
         self.modality, self.readers, self.clips, self.mean = modality, readers, clips, mean
+        self._averaged: set[tuple[str, str]] = set()
         self.outlines = [self._outline(clip) for clip in clips]
         if not any(outline is not None for outline in self.outlines):
             folders = ", ".join(str(reader.folder) for each in readers.values() for reader in each)
@@ -61,6 +63,7 @@ class Source:
                 f"encoders.{self.modality}: {readers[0].folder.name} has windows of different lengths, which cannot "
                 'be averaged; say SET="data.windows=all", or use an entry with another grid'
             )
+        self._averaged.add((clip.corpus, clip.id))
         return lengths[:1], np.array([[spans_s[0, 0], spans_s[-1, 1]]])
 
     @cached_property
@@ -120,7 +123,19 @@ class Source:
         frames = np.zeros((start[-1], *self.axes), self.dtype)
         valid = np.zeros(len(lengths), np.int64)
         at = {clip: place for place, clip in enumerate(index)}
-        for some in self._pieces([i for i in self._sorted(index) if self.counts[i]]):
+        wanted = [i for i in self._sorted(index) if self.counts[i]]
+        others = [i for i in wanted if self._is_averaged(i)]
+        runs = [*self._runs([i for i in wanted if not self._is_averaged(i)], at), []]
+        for run, after in pairwise(runs):
+            self._expect(after)
+            rows = slice(int(first[at[run[0]]]), int(first[at[run[-1]] + 1]))
+            lengths_here = np.diff(start[rows.start : rows.stop + 1])
+            found = self._straight(run, frames[start[rows.start] : start[rows.stop]], lengths_here)
+            if found is None:
+                others += run
+            else:
+                valid[rows] = found
+        for some in self._pieces(others):
             for i, windows in self._read(some).items():
                 row = int(first[at[i]])
                 rows = slice(row, row + len(windows))
@@ -135,6 +150,41 @@ class Source:
             torch.from_numpy(valid),
             torch.from_numpy(first),
         )
+
+    def _is_averaged(self, i: int) -> bool:
+        return (self.clips[i].corpus, self.clips[i].id) in self._averaged
+
+    def _runs(self, index: Sequence[int], at: Mapping[int, int]) -> Iterator[list[int]]:
+        """Cut clips in the order of the disk wherever two do not follow each other there and in memory."""
+        run: list[int] = []
+        expected: tuple[str, Path, int, int] | None = None
+        for i in index:
+            corpus = self.clips[i].corpus
+            path, row = self.readers[corpus][0].where[self.clips[i].id]
+            if run and (corpus, path, row, at[i]) != expected:
+                yield run
+                run = []
+            run.append(i)
+            expected = corpus, path, row + 1, at[i] + 1
+        if run:
+            yield run
+
+    def _expect(self, run: Sequence[int]) -> None:
+        for reader in self.readers[self.clips[run[0]].corpus][:1] if run else ():
+            reader.expect([self.clips[i].id for i in run])
+
+    def _straight(
+        self, run: Sequence[int], place: NDArray[np.generic], lengths: NDArray[np.int64]
+    ) -> NDArray[np.int64] | None:
+        """Read clips straight to their place and return what is valid; nothing where they need work, or are damaged.
+
+        What is damaged is read again, clip by clip, which says what is wrong with which.
+        """
+        reader, *more = self.readers[self.clips[run[0]].corpus]
+        windows = None if more else reader.read_run([self.clips[i].id for i in run], place)
+        if windows is None or not np.array_equal(np.diff(windows.start), lengths) or not _finite(windows.values):
+            return None
+        return windows.valid
 
     def _sorted(self, index: Sequence[int]) -> list[int]:
         wanted = set(index)

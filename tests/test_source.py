@@ -180,3 +180,25 @@ def test_parts_of_other_widths_are_refused():
     one = opened("torn")
     with pytest.raises(CacheError, match=r"audio of train_\d: expected steps of \(\d,\), got \(\d,\)"):
         one.load(range(8))
+
+
+def test_clips_in_the_order_of_the_disk_are_read_straight_to_their_place(monkeypatch):
+    """What lies one after another is read at once, without a copy; the values are those of reading clip by clip."""
+    fuse_kit.entry(CLIPS, "mfcc", drawn(4, FIVE))
+    one = opened("mfcc")
+    expected = [values_of(one, i) for i in range(len(CLIPS))]
+    monkeypatch.setattr(Reader, "read", None)
+    stored = one.load(range(len(CLIPS)))
+    for i, values in enumerate(expected):
+        np.testing.assert_array_equal(stored.take(torch.tensor([i]))[0][0].numpy(), values)
+
+
+def test_what_does_not_fit_its_place_is_not_read_there():
+    """Clips that do not follow each other, or a place of another size or type, are left to reading clip by clip."""
+    fuse_kit.entry(CLIPS, "mfcc", drawn(4, FIVE))
+    with Reader(find("demo", "mfcc")) as reader:
+        first, second, third = (clip.id for clip in CLIPS[:3])
+        assert reader.read_run([first, second], np.zeros((20, 4), np.float32)) is not None
+        assert reader.read_run([first, third], np.zeros((20, 4), np.float32)) is None
+        assert reader.read_run([first, second], np.zeros((19, 4), np.float32)) is None
+        assert reader.read_run([first, second], np.zeros((20, 4), np.float16)) is None
