@@ -19,6 +19,7 @@ FIGURES = {
     "growth": "slope_by_slope peak_by_peak".split(),
     "workers": "dask_by_here one_by_two".split(),
     "plan": "clips seconds".split(),
+    "fusion": "epoch_by_floor open_to_first_step_s peak_memory_over_cache_gb stream_by_disk ours_by_plain".split(),
 }
 
 

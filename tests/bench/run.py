@@ -33,6 +33,7 @@ BENCHES = {
     "workers": ("workers.py", "--encoder=mfcc --parts=8 --clips=1 --rounds=1"),
     "plan": ("plan.py", "100"),
     "store": ("store.py", ""),
+    "fusion": ("fusion.py", "--clips=160 --trained=64 --plain=4 --rounds=1"),
 }
 """Name to what is run, and what is added to that for a trial."""
 

@@ -13,6 +13,16 @@ TARGETS = {
     "growth": {"slope_by_slope": "≤ 1.1", "peak_by_peak": "≤ 1.1"},
     "workers": {"dask_by_here": "≤ 1.05", "one_by_two": "≥ 1.7"},
     "plan": {"seconds": "≤ 5"},
+    "fusion": {
+        "epoch_by_floor": "≤ 1.1",
+        "epoch_by_floor_float32": "≤ 1.1",
+        "open_to_first_step_s": "≤ 10",
+        "loader_memory_over_cache_gb": "≤ 1",
+        "peak_memory_over_cache_gb": "≤ 1",
+        "stream_by_disk": "≥ 0.7",
+        "ours_by_plain": "≥ 2",
+        "ours_by_patient": "≥ 2",
+    },
 }
 
 
