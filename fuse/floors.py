@@ -5,15 +5,11 @@ The linear model is fitted on all modalities side by side and on each alone, so 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fuse import decide
 from fuse.data import Dataset
@@ -54,6 +50,13 @@ def linear(data: Dataset, split: Split, scored: Sequence[str], without: Sequence
 
 
 def _fitted(data: Dataset, split: Split, task: str, features: NDArray[np.float32]) -> Callable[..., Predicted]:
+    # scikit-learn takes two seconds, and floors are measured when everything else is done.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     known = [i for i in split.train if data.known[task][i]]
     labels = data.labels[task][known].double().numpy()
     kind = TASKS[task].kind
@@ -76,7 +79,7 @@ def _fitted(data: Dataset, split: Split, task: str, features: NDArray[np.float32
     return predict
 
 
-def _shares(model: Pipeline, rows: NDArray[np.float32], classes: int, kind: str) -> Shares:
+def _shares(model: Any, rows: NDArray[np.float32], classes: int, kind: str) -> Shares:
     if kind == "score":
         return np.asarray(model.predict(rows), float).reshape(-1, 1)
     found = np.asarray(model.predict_proba(rows))

@@ -12,7 +12,7 @@ from fuse.judged import Shares
 from fuse.result import Predicted
 from manifests.labels import TASKS
 
-AT_ONCE = 256
+AT_ONCE = 64
 
 
 def shares(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fuse.recipe import Recipe
 from manifests import Clip
@@ -107,6 +106,8 @@ def _grouped(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.int64]:
             f"protocol group: expected a {recipe.group_by} for each of {recipe.folds} folds, got {len(set(groups))}; "
             f"say FOLDS={max(2, len(set(groups)))}"
         )
+    from sklearn.model_selection import StratifiedGroupKFold  # it takes two seconds, and most runs need no folds
+
     divide = StratifiedGroupKFold(recipe.folds, shuffle=True, random_state=SHUFFLED)
     return _places(divide.split(np.zeros(len(clips)), _strata(clips, recipe), groups), len(clips))
 
@@ -116,6 +117,8 @@ def _at_random(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.int64]:
         raise ProtocolError(f"protocol random: expected a clip for each of {recipe.folds} folds, got {len(clips)}")
     if len(clips) < recipe.folds:
         raise ProtocolError(f"protocol random: expected a clip for each of {recipe.folds} folds, got {len(clips)}")
+    from sklearn.model_selection import StratifiedKFold
+
     divide = StratifiedKFold(recipe.folds, shuffle=True, random_state=SHUFFLED)
     return _places(divide.split(np.zeros(len(clips)), _strata(clips, recipe)), len(clips))
 

@@ -4,8 +4,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
+
+AT_ONCE_BYTES = 2**21
+"""What is brought to float32 at once: as much as stays in a core's own cache."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,6 @@ class Stored:
         rows, exist = rows.to(device), exist.to(device)
         values, real = self._whole(rows) if self.start is None else self._ragged(rows)
         real = real & exist[:, :, None]
-        values = values.float()
         if self.scaling is not None:
             shift, scale = self.scaling
             values = (values - shift) * scale
@@ -60,7 +63,7 @@ class Stored:
         return torch.where(exist, self.first[clips][:, None] + place, 0), exist
 
     def _whole(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        values = self.frames.index_select(0, rows.flatten()).reshape(*rows.shape, *self.frames.shape[1:])
+        values = _taken(self.frames, rows.flatten()).reshape(*rows.shape, *self.frames.shape[1:])
         steps = torch.arange(values.shape[2], device=rows.device)
         return values, steps < self.valid[rows][:, :, None]
 
@@ -69,7 +72,7 @@ class Stored:
         begin, end = self.start[rows], self.start[rows + 1]
         steps = torch.arange(max(int((end - begin).max()), 1), device=rows.device)
         place = (begin[:, :, None] + steps).clamp(max=len(self.frames) - 1)
-        values = self.frames.index_select(0, place.flatten()).reshape(*place.shape, *self.frames.shape[1:])
+        values = _taken(self.frames, place.flatten()).reshape(*place.shape, *self.frames.shape[1:])
         return values, steps < self.valid[rows][:, :, None]
 
     def standardised(self, shift: Tensor, scale: Tensor) -> Self:
@@ -86,3 +89,14 @@ class Stored:
             valid=self.valid.to(device),
             scaling=self.scaling and (self.scaling[0].to(device), self.scaling[1].to(device)),
         )
+
+
+def _taken(frames: Tensor, rows: Tensor) -> Tensor:
+    """Return some rows as float32; numpy asks for large pages, and those of torch's cost more than the copy itself."""
+    if frames.device.type != "cpu":
+        return frames.index_select(0, rows).float()
+    values = torch.from_numpy(np.empty((len(rows), *frames.shape[1:]), np.float32))
+    at_once = max(1, AT_ONCE_BYTES // (frames[:1].nbytes or 1))
+    for some, place in zip(torch.split(rows, at_once), torch.split(values, at_once), strict=True):
+        place.copy_(frames.index_select(0, some))
+    return values
