@@ -84,7 +84,7 @@ class Seed:
         saved = time.monotonic()
         while not self.over:
             self.progress.epoch += 1
-            record = {"lr": self._lr(self.progress.epoch - 1), "loss": self._train(), **self._score()}
+            record = {"lr": self._lr(self.progress.epoch - 1), "loss": self._trained(), **self._score()}
             self.progress.history.append(record)
             if record["score"] > self.progress.best_score:
                 self.progress.best_epoch, self.progress.best_score = self.progress.epoch, record["score"]
@@ -103,6 +103,16 @@ class Seed:
     def half(self) -> bool:
         """Return whether products of matrices are computed in bfloat16."""
         return self.recipe.train.precision == "bfloat16"
+
+    def _trained(self) -> float:
+        """Train an epoch and return its loss; weights that are no numbers any more must not become the best."""
+        loss = self._train()
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"{self.recipe.name}, seed {self.seed}: the loss of epoch {self.progress.epoch} is {loss}; "
+                f"lower train.lr (now {self.recipe.train.lr:g}), or say SET=data.standardise=true"
+            )
+        return loss
 
     def _train(self) -> float:
         train, epoch = self.recipe.train, self.progress.epoch - 1

@@ -66,6 +66,7 @@ def test_the_same_command_trains_nothing_again(capsys):
         (["concat", *SMALL, "encoders.audio=mfc"], "no entry of 'mfc'"),
         (["table1", "--corpus", "demo", "--rows", "eleven"], "ROWS: unknown row 'eleven'"),
         (["concat", *SMALL, "train.select=f1"], "train.select: expected one of acc"),
+        (["concat", *SMALL, "train.lr=1e30", "train.clip_norm=0"], "is nan; lower train.lr (now 1e+30)"),
         (["concat", "--corpus", "demo", "--eval"], "score_only: expected weights to score, got none; say FROM="),
         (["concat", "--from", "nowhere.pt", *SMALL], "FROM: cannot read nowhere.pt: No such file"),
         (["concat", "--folds", "41", *SMALL, "protocol=random"], "expected a clip for each of 41 folds, got 40"),
