@@ -1,5 +1,5 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo manifest weights features status fuse sweep compare check test bench lock
+.PHONY: help setup demo about manifest doctor audit weights features status fuse sweep compare check test bench lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,7 @@ help:  ## show this
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
 	@echo "  make manifest CORPUS=meld ROOT=/data/MELD.Raw"
+	@echo "  make manifest CORPUS=folder ROOT=/data/mine NAME=mine SPLITS=/data/mine/split.csv"
 	@echo "  make features CORPUS=meld ROOT=/data/MELD.Raw ENCODERS=minilm,mfcc DRY=1 LIMIT=20 SPLIT=dev CLIPS=ids.txt"
 	@echo "  make fuse MODEL=lefsa CORPUS=meld SEEDS=5 SET=\"train.lr=3e-4 train.epochs=40\""
 	@echo "  make fuse MODEL=table1 CORPUS=demo"
@@ -42,8 +43,20 @@ demo: setup  ## the whole line on the built-in demo corpus: manifest, features, 
 	$(RUN) -m manifests demo && $(RUN) -m extract run demo && $(RUN) -m fuse lefsa --corpus demo \
 	&& echo "make demo took $$(( $$(date +%s) - began )) s after setup"
 
-manifest: setup  ## read a corpus as it lies on the disk: CORPUS= ROOT=
-	@$(RUN) -m manifests $(CORPUS) $(if $(ROOT),--root '$(ROOT)')
+READ = $(CORPUS) $(if $(ROOT),--root '$(ROOT)') $(if $(SPLITS),--splits '$(SPLITS)') \
+	$(if $(SET),--set $(foreach setting,$(SET),'$(setting)'))
+
+manifest: setup  ## read a corpus as it lies on the disk: CORPUS= ROOT= SET="option=value" SPLITS=list.csv NAME=
+	@$(RUN) -m manifests $(READ) $(if $(NAME),--name '$(NAME)')
+
+about: setup  ## what a corpus is, how it must lie, its options, its quirks: CORPUS=
+	@$(RUN) -m manifests about $(CORPUS)
+
+doctor: setup  ## is the corpus whole, and as it was published? CORPUS= ROOT= DEEP=1 decodes every clip
+	@$(RUN) -m manifests doctor $(READ) $(if $(DEEP),--deep)
+
+audit: setup  ## what do a corpus' splits share? speakers, dialogues, sentences, takes, texts: CORPUS=
+	@$(RUN) -m manifests audit $(CORPUS)
 
 weights: setup  ## fetch weights that no package carries, after asking: ENCODERS= (or all) YES=1
 	@$(RUN) -m extract weights $(if $(ENCODERS),'$(ENCODERS)') $(if $(YES),--yes)

@@ -181,7 +181,7 @@ def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
         if not dry:
             manifests.make(manifest)
     else:
-        manifest = manifests.build(corpus, root)
+        manifest = manifests.again(corpus, root).manifest
         if not dry:
             print(f"manifest: {manifests.write(manifest)}, {len(manifest.clips)} clips")
     if not manifest.clips:

@@ -10,13 +10,12 @@ from typing import Any
 import av
 from av.stream import Disposition
 
-from extract.media_stream import FLUSHED, MOST_PIXELS, REMADE, Heard, Kept, MediaError, Seen, length_s, start_s
+from extract.media_stream import FLUSHED, REMADE, Heard, Kept, MediaError, Seen, length_s, start_s
 from extract.picture import LONE_FRAME_S, Pictures, Sampling
 from extract.sound import LONGEST_S, Samples
 from manifests import Audio, Video
+from manifests.probe import CONTAINERS, MOST_PIXELS
 
-# Playlists and concat scripts name other files and addresses; only real containers are opened.
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,wav,w64,flac,mp3,aac,aiff,au,caf"
 # Containers whose header holds the length, where others guess; what ends so much earlier was cut short.
 SAYS_LENGTH, SHORTFALL_S = frozenset(("flac", "matroska", "mov")), 1
 # How many bytes of frames may wait for the sound of the same clip to begin.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from extract.picture import Pictures, Sampling
 from extract.sound import Samples, Sound
 from manifests import Audio, Video
+from manifests.probe import MOST_PIXELS
 
 # After a seek sound is decoded from exactly this long before the clip, wherever the seek landed, or its samples would
 # depend on that; the first half of it settles the decoder and is dropped.
@@ -24,8 +25,6 @@ SOUND_PREROLL_S, SOUND_SETTLED_S = Fraction(1), Fraction(1, 2)
 # Sound decoders that a flush leaves as new, and those that keep a state (noise seeds, delays) and are made anew. Any
 # other is met in a newly opened file only.
 FLUSHED, REMADE = ("pcm_", "flac", "alac"), frozenset("aac ac3 eac3 mp2 mp2float mp3 mp3float opus vorbis".split())
-# A header may claim any size, and the decoder would reserve the memory: nothing above 8K is a person's face.
-MOST_PIXELS = 8192 * 4608
 
 Image = NDArray[np.uint8]
 Kept = tuple[Image, Fraction, Mapping[str, int]]

@@ -147,6 +147,7 @@ class Experiment:
             provenance=self._provenance(),
             warnings=(*self.notes, *told),
             parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+            voted=self.data.voted,
         )
 
     def _part(self, index: tuple[int, ...]) -> Part:
@@ -191,13 +192,14 @@ def prepare(recipe: Recipe, notes: tuple[str, ...] = ()) -> Experiment:
 
 
 def _prepared(recipe: Recipe, stages: tuple[Experiment, ...], joined: dict[str, Dataset]) -> Experiment:
-    clips = [clip for corpus in recipe.corpora for clip in manifests.read(corpus).clips]
+    shelf = [manifests.read(corpus) for corpus in recipe.corpora]
+    clips = [clip for manifest in shelf for clip in manifest.clips]
     division = protocol.splits(clips, recipe)
     same = repr((recipe.corpora, recipe.used, recipe.encoders, recipe.tasks, recipe.data, recipe.without, recipe.model))
     if same not in joined:
         joined[same] = data.load(clips, recipe)
     found = joined[same]
-    told = [note for corpus in recipe.corpora if (note := _note(corpus))]
+    told = [note for manifest in shelf for note in (_note(manifest.reader), *manifest.warnings) if note]
     if recipe.data.random_weights:
         told.append(RANDOM_NOTE)
     told += [*found.notes, *protocol.leaks(clips, division, recipe)]
@@ -216,9 +218,9 @@ def _refuse_other_folds(experiment: Experiment, stage: Experiment) -> None:
         )
 
 
-def _note(corpus: str) -> str:
-    known = corpus in manifests.corpus_names()
-    return getattr(manifests.corpus_module(corpus), "NOTE", "") if known else ""
+def _note(reader: str) -> str:
+    known = reader in manifests.corpus_names()
+    return getattr(manifests.corpus_module(reader), "NOTE", "") if known else ""
 
 
 def _commit() -> str:

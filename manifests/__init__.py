@@ -1,30 +1,21 @@
 """Which clips exist and what they mean: the shelf that `extract` and `fuse` read.
 
-A manifest is one JSON-lines file per corpus under `MANIFESTS_ROOT`: a header line, then one `Clip` a line.
 Times are seconds in the named media file, spans are half-open, paths are relative to the corpus root.
 """
 
-import contextlib
-import gc
-import json
-import os
-import pkgutil
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-from manifests.clip import Audio, Clip, Video, unknown
+from manifests.clip import Audio, Clip, ManifestError, Video, unknown
+from manifests.corpora import corpus_module, corpus_names
+from manifests.reading import Found, again, build, make, scan
+from manifests.shelf import Manifest, folder, gc_paused, path_of, read, write
 
 __all__ = [
     "Audio",
     "Clip",
+    "Found",
     "Manifest",
     "ManifestError",
     "Video",
+    "again",
     "build",
     "corpus_module",
     "corpus_names",
@@ -33,169 +24,7 @@ __all__ = [
     "make",
     "path_of",
     "read",
+    "scan",
     "unknown",
     "write",
 ]
-
-FORMAT = 1
-AGAIN = "write it again with make manifest"
-
-
-class ManifestError(ValueError):
-    """A manifest, a corpus tree or a corpus name that cannot be used; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The clips of one corpus, in order, and the folder their paths start from."""
-
-    corpus: str
-    root: Path
-    clips: tuple[Clip, ...]
-
-    def __post_init__(self) -> None:
-        seen: dict[str, int] = {}
-        for row, clip in enumerate(self.clips, start=1):
-            if clip.corpus != self.corpus:
-                raise ManifestError(f"row {row}, column 'corpus': expected {self.corpus!r}, got {clip.corpus!r}")
-            if clip.id in seen:
-                raise ManifestError(f"row {row}, column 'id': {clip.id!r} already stands in row {seen[clip.id]}")
-            seen[clip.id] = row
-
-    @property
-    def language(self) -> str:
-        """Return what is spoken, where all clips are known to speak one language."""
-        spoken = {clip.language for clip in self.clips}
-        return spoken.pop() or "" if len(spoken) == 1 else ""
-
-
-def folder() -> Path:
-    """Return where manifests lie: `MANIFESTS_ROOT`, or this package's own folder."""
-    return Path(os.environ.get("MANIFESTS_ROOT") or Path(__file__).parent)
-
-
-def path_of(corpus: str) -> Path:
-    """Return the manifest file of a corpus, whose name is never a path to elsewhere."""
-    if not re.fullmatch(r"\w[\w.-]*", corpus):
-        raise ManifestError(unknown("corpus", corpus, corpus_names()))
-    return folder() / f"{corpus}.jsonl"
-
-
-def write(manifest: Manifest) -> Path:
-    """Write a manifest beside its place and rename it there, so that a reader never sees half of one."""
-    target = path_of(manifest.corpus)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    header = {"format": FORMAT, "corpus": manifest.corpus, "root": str(manifest.root), "clips": len(manifest.clips)}
-    rows = [json.dumps(row, ensure_ascii=False) for row in (header, *(clip.to_row() for clip in manifest.clips))]
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write("\n".join(rows) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
-    return target
-
-
-def read(corpus: str) -> Manifest:
-    """Read the manifest of `corpus` back, exactly as it was written."""
-    path = path_of(corpus)
-    if not path.is_file():
-        if corpus not in corpus_names():
-            raise ManifestError(unknown("corpus", corpus, corpus_names()))
-        raise ManifestError(
-            f"no manifest of {corpus!r} at {path}. Make one: make manifest CORPUS={corpus} ROOT=/where/it/lies"
-        )
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: expected UTF-8, got byte {error.object[error.start]:#04x} at {error.start}; {AGAIN}"
-        ) from None
-    header = _header(path, corpus, lines[0])
-    with gc_paused():
-        clips = tuple(_clip(path, row, line) for row, line in enumerate(lines[1:], start=1) if line)
-    if len(clips) != header["clips"]:
-        raise ManifestError(f"{path}: the header promises {header['clips']} clips, {len(clips)} follow; {AGAIN}")
-    try:
-        return Manifest(corpus, Path(header["root"]), clips)
-    except ManifestError as error:
-        raise ManifestError(f"{path}, {error}") from None
-
-
-@contextlib.contextmanager
-def gc_paused() -> Iterator[None]:
-    """Look for no garbage: among the objects of a large corpus, which all stay, that takes as long as making them."""
-    searching = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searching:
-            gc.enable()
-
-
-def corpus_names() -> tuple[str, ...]:
-    """Name every corpus that has a file in `manifests/corpora/`."""
-    found = pkgutil.iter_modules([str(Path(__file__).parent / "corpora")])
-    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
-
-
-def corpus_module(corpus: str) -> ModuleType:
-    """Import the reader of one corpus; an unknown name is answered with the nearest known one."""
-    if corpus not in corpus_names():
-        raise ManifestError(unknown("corpus", corpus, corpus_names()))
-    return import_module(f"manifests.corpora.{corpus}")
-
-
-def build(corpus: str, root: Path | None = None) -> Manifest:
-    """Read a corpus as it lies on the disk under `root`."""
-    module = corpus_module(corpus)
-    root = root or getattr(module, "default_root", lambda: None)()
-    if root is None:
-        raise ManifestError(f"where does {corpus} lie? Say ROOT=/its/folder. Expected there:\n{module.TREE}")
-    if hasattr(module, "make"):
-        module.make(root)
-    if not root.is_dir():
-        raise ManifestError(f"{root} is not a folder. Expected there:\n{module.TREE}")
-    clips = tuple(module.clips(root))
-    if not clips:
-        raise ManifestError(f"no clip of {corpus} found under {root}. Expected there:\n{module.TREE}")
-    return Manifest(corpus, root.resolve(), clips)
-
-
-def make(manifest: Manifest) -> None:
-    """Make the media of a corpus that makes itself, where they are gone; other corpora are left alone."""
-    if manifest.corpus in corpus_names():
-        getattr(corpus_module(manifest.corpus), "make", lambda _: None)(manifest.root)
-
-
-def _header(path: Path, corpus: str, line: str) -> dict[str, Any]:
-    try:
-        header = json.loads(line)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or {"format", "corpus", "root", "clips"} - header.keys():
-        raise ManifestError(f"{path}, line 1: expected a manifest header, got {line[:80]!r}; {AGAIN}")
-    if not isinstance(header["root"], str):
-        raise ManifestError(f"{path}, line 1, column 'root': expected a folder, got {header['root']!r}; {AGAIN}")
-    if (header["format"], header["corpus"]) != (FORMAT, corpus):
-        raise ManifestError(
-            f"{path}, line 1: expected format {FORMAT} of {corpus!r}, "
-            f"got {header['format']} of {header['corpus']!r}; {AGAIN}"
-        )
-    return header
-
-
-def _clip(path: Path, row: int, line: str) -> Clip:
-    try:
-        values = json.loads(line)
-        if not isinstance(values, dict):
-            raise ValueError(f"expected an object, got {line[:80]!r}")
-        return Clip.from_row(values)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{path}, row {row}, column {error.colno}: not JSON: {error.msg}") from None
-    except (ValueError, TypeError) as error:
-        raise ManifestError(f"{path}, row {row}, {error}") from None

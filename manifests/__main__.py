@@ -1,120 +1,139 @@
-"""Read a corpus as it lies on the disk, write its manifest, and say what is in it."""
+"""Read a corpus as it lies on the disk, write its manifest, and say what is in it, what is wrong and what leaks."""
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from manifests import Clip, Manifest, ManifestError, build, corpus_module, corpus_names, write
-from manifests.labels import TASKS, Task
+from manifests import ManifestError, again, audit, corpus_module, corpus_names, counts, doctor, read, scan, write
 
-EXAMPLE = """\
-example:
+EXAMPLES = {
+    "make": """\
+examples:
   python -m manifests meld --root /data/MELD.Raw
+  python -m manifests iemocap --root /data/IEMOCAP_full_release --set side=full
+  python -m manifests folder --root /data/mine --name mine --splits /data/mine/split.csv
+  python -m manifests about iemocap        its layout, options and quirks
+  python -m manifests doctor --help        is it whole, and as it was published?
+  python -m manifests audit --help         what do its splits share?
 
 The manifest goes to MANIFESTS_ROOT, by default this package's own folder.
-Running it again replaces the manifest. Media are looked for, never opened or changed.
-"""
-STRAYS_SHOWN = 10
+Running it again replaces the manifest. Media are looked for, never changed.
+""",
+    "about": "example:\n  python -m manifests about iemocap",
+    "doctor": """\
+examples:
+  python -m manifests doctor meld --root /data/MELD.Raw
+  python -m manifests doctor meld           where its manifest says it lies, with the same options
+  python -m manifests doctor meld --deep    listen to and look at every clip, too
+
+It ends with 0 when the corpus is as it was published, with 1 when there is something to mend, with 2 when it cannot be
+read. Nothing is changed.
+""",
+    "audit": """\
+examples:
+  python -m manifests audit meld
+  python -m manifests audit meld mosei      and between the two
+
+It reads manifests alone. It ends with 0 when the splits share nothing, with 1 when they do, with 2 when there is no
+manifest.
+""",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 when the corpus cannot be read."""
-    parser = argparse.ArgumentParser(
-        "python -m manifests", description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("corpus", nargs="?", metavar="CORPUS", help=f"one of: {', '.join(corpus_names())}")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="folder in which the corpus lies")
-    parser.add_argument("--list", action="store_true", help="say what each corpus is and its licence, then stop")
-    asked = parser.parse_args(arguments)
-    if not asked.list and not asked.corpus:
+    """Run the command line; return 0, 1 when doctor or audit found something, 2 when nothing can be read."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = given.pop(0) if given[:1] and given[0] in EXAMPLES else "make"
+    parser = _parser(command)
+    asked = parser.parse_args(given)
+    if command == "make" and not asked.corpus and not asked.list:
         parser.error(f"which CORPUS? One of: {', '.join(corpus_names())}")
     try:
-        for line in _listing() if asked.list else _make(asked.corpus, asked.root):
-            print(line)
+        return {"make": _make, "about": _about, "doctor": _examine, "audit": _audit}[command](asked)
     except (ManifestError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m manifests" if command == "make" else f"python -m manifests {command}",
+        description=__doc__,
+        epilog=EXAMPLES[command],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if command == "audit":
+        parser.add_argument("corpora", nargs="+", metavar="CORPUS", help="names of manifests")
+        return parser
+    known = ", ".join(corpus_names())
+    parser.add_argument("corpus", nargs="?" if command == "make" else None, metavar="CORPUS", help=f"one of: {known}")
+    if command == "about":
+        return parser
+    parser.add_argument("--root", type=Path, metavar="DIR", help="folder in which the corpus lies")
+    parser.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE", help="options of the reader")
+    parser.add_argument(
+        "--splits", type=Path, metavar="FILE", help="your own list of who is trained on and who is scored"
+    )
+    if command == "doctor":
+        parser.add_argument("--deep", action="store_true", help="decode every clip")
+    else:
+        parser.add_argument("--name", default="", help="call the manifest so, not by its reader")
+        parser.add_argument("--list", action="store_true", help="say what each corpus is and its licence, then stop")
+    return parser
+
+
+def _make(asked: argparse.Namespace) -> int:
+    if asked.list:
+        return _say(_listing())
+    found = scan(asked.corpus, asked.root, _options(asked.set), asked.name, asked.splits)
+    manifest = found.manifest
+    print(f"{write(manifest)}: {len(manifest.clips)} clips of {manifest.corpus} in {manifest.root}")
+    _say(counts.of(manifest))
+    _say(("", *counts.not_in_it(found.tree)))
+    return _say(f"WARNING: {warning}" for warning in manifest.warnings)
 
 
 def _listing() -> Iterator[str]:
     for name in corpus_names():
         module = corpus_module(name)
-        about = (module.__doc__ or "").partition("\n")[0]
-        yield f"{name}\n  {about}\n  licence: {module.LICENCE}"
+        yield f"{name}\n  {(module.__doc__ or '').partition(chr(10))[0]}\n  licence: {module.LICENCE.tag}"
 
 
-def _make(corpus: str, root: Path | None) -> Iterator[str]:
-    manifest = build(corpus, root)
-    yield f"{write(manifest)}: {len(manifest.clips)} clips of {corpus} in {manifest.root}"
-    yield from _counts(manifest)
-    module = corpus_module(corpus)
-    strays: list[str] = module.strays(manifest.root) if hasattr(module, "strays") else []
-    yield f"\nmedia without annotation: {len(strays)}"
-    yield from (f"  {path}" for path in strays[:STRAYS_SHOWN])
-    if len(strays) > STRAYS_SHOWN:
-        yield f"  and {len(strays) - STRAYS_SHOWN} more"
+def _about(asked: argparse.Namespace) -> int:
+    module = corpus_module(asked.corpus)
+    return _say(
+        (f"{module.__doc__}\nExpected on the disk:", module.TREE, *(("", module.BIBTEX) if module.BIBTEX else ()))
+    )
 
 
-def _counts(manifest: Manifest) -> Iterator[str]:
-    splits: dict[str, list[Clip]] = {}
-    for clip in manifest.clips:
-        splits.setdefault(clip.split, []).append(clip)
-    if len(splits) > 1:
-        splits["all"] = list(manifest.clips)
-    yield from _table("split clips dialogues speakers sound picture text".split(), map(_sizes, splits.items()))
-    for task in TASKS.values():
-        if any(task.name in clip.labels for clip in manifest.clips):
-            yield from (_classes if task.kind == "class" else _scores)(task, splits)
-    raised = {name: Counter(flag for clip in clips for flag in clip.flags) for name, clips in splits.items()}
-    flags = sorted({flag for clip in manifest.clips for flag in clip.flags})
-    if flags:
-        yield from _table(["flag", *splits], ([flag, *(raised[name][flag] for name in splits)] for flag in flags))
+def _examine(asked: argparse.Namespace) -> int:
+    found = again(asked.corpus, asked.root, _options(asked.set), asked.splits)
+    report = doctor.examine(found, corpus_module(found.manifest.reader), deep=asked.deep)
+    _say(doctor.lines(report))
+    return int(report.to_mend)
 
 
-def _sizes(split: tuple[str, Sequence[Clip]]) -> list[object]:
-    name, clips = split
-    return [
-        name,
-        len(clips),
-        len({clip.dialogue_id for clip in clips} - {None}),
-        len({clip.speaker_id for clip in clips} - {None}),
-        sum(clip.audio is not None for clip in clips),
-        sum(clip.video is not None for clip in clips),
-        sum(clip.text is not None for clip in clips),
-    ]
+def _audit(asked: argparse.Namespace) -> int:
+    found = audit.audit(map(read, asked.corpora))
+    _say(audit.lines(found))
+    return int(any(finding.leaks for finding in found))
 
 
-def _classes(task: Task, splits: Mapping[str, Sequence[Clip]]) -> Iterator[str]:
-    """Count each clip at its likeliest class, the first of them where raters were even."""
-    rows: list[list[object]] = []
-    for name, clips in splits.items():
-        vectors = [clip.labels[task.name] for clip in clips if task.name in clip.labels]
-        likeliest = Counter(vector.index(max(vector)) for vector in vectors)
-        rows.append([name, *(likeliest[index] for index in range(len(task.classes))), len(clips) - len(vectors)])
-    yield from _table([task.name, *task.classes, "unlabelled"], rows)
+def _options(settings: Sequence[str]) -> dict[str, str]:
+    options = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ManifestError(f"--set: expected OPTION=VALUE, got {setting!r}")
+        options[name] = value
+    return options
 
 
-def _scores(task: Task, splits: Mapping[str, Sequence[Clip]]) -> Iterator[str]:
-    """Say how many clips have the scores of a task, and each score's range."""
-    rows: list[list[object]] = []
-    for name, clips in splits.items():
-        vectors = [clip.labels[task.name] for clip in clips if task.name in clip.labels]
-        ranges = [f"{min(scores):g} to {max(scores):g}" for scores in zip(*vectors, strict=True)]
-        rows.append([name, *(ranges or ["-"] * len(task.classes)), len(clips) - len(vectors)])
-    yield from _table([task.name, *task.classes, "unlabelled"], rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Yield lines in columns: names to the left, numbers to the right."""
-    cells = [list(head), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    yield ""
-    for row in cells:
-        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join([first.strip().ljust(widths[0]), *others])
+def _say(lines: Iterable[str]) -> int:
+    for line in lines:
+        print(line)
+    return 0
 
 
 if __name__ == "__main__":

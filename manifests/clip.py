@@ -24,6 +24,10 @@ _CHANNELS, _SIDES = get_args(Channel), get_args(Side)
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
+class ManifestError(ValueError):
+    """A manifest, a corpus tree or a corpus name that cannot be used; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Audio:
     """Where the sound of a clip lies; `offset_s` is added to both times when this stream runs late."""
@@ -67,6 +71,8 @@ class Clip:
     speaker_id: str | None = None
     sex: Literal["f", "m"] | None = None
     language: str | None = None
+    duration_s: float | None = None
+    """How long it lasts by the corpus' own tables or a file's head, where either tells."""
     audio: Audio | None = None
     video: Video | None = None
     text: str | None = None
@@ -84,6 +90,8 @@ class Clip:
             raise ValueError(f"column 'sex': expected f, m or nothing, got {self.sex!r}")
         if self.utt_index is not None and (type(self.utt_index) is not int or self.utt_index < 0):
             raise ValueError(f"column 'utt_index': expected a whole number from 0, got {self.utt_index!r}")
+        if self.duration_s is not None and not (is_number(self.duration_s) and self.duration_s > 0):
+            raise ValueError(f"column 'duration_s': expected seconds above 0, got {self.duration_s!r}")
         for task, vector in self.labels.items():
             _check_label(task, vector)
         if self.label_kind is not None:
@@ -166,7 +174,7 @@ def _columns(kind: type) -> tuple[frozenset[str], tuple[str, ...]]:
 
 
 def _check_stream(stream: Audio | Video) -> None:
-    _check_path(stream.path)
+    check_path(stream.path)
     for column in ("start_s", "end_s", "offset_s"):
         value = getattr(stream, column)
         if column == "end_s" and value is None:
@@ -179,14 +187,14 @@ def _check_stream(stream: Audio | Video) -> None:
         raise ValueError(f"column 'end_s': expected more than start_s {stream.start_s!r}, got {stream.end_s!r}")
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Tell text that UTF-8 can hold; half a surrogate pair cannot be written to any file."""
     return isinstance(value, str) and (value.isascii() or not _HALF_A_PAIR.search(value))
 
 
-def _check_path(path: object) -> None:
+def check_path(path: object) -> None:
     """Law 13: a manifest from elsewhere must not make us open a file outside the corpus root."""
-    if not isinstance(path, str) or not _is_text(path) or not path or "\0" in path:
+    if not isinstance(path, str) or not is_text(path) or not path or "\0" in path:
         raise ValueError(f"column 'path': expected a relative path, got {path!r}")
     steps = path.replace("\\", "/").split("/")
     if not steps[0] or ".." in steps or path[1:2] == ":":
@@ -204,10 +212,10 @@ def _check_name(column: str, value: object) -> None:
 def _check_texts(clip: Clip) -> None:
     for column in ("split_source", "licence", "dialogue_id", "speaker_id", "language", "text", "text_source"):
         value = getattr(clip, column)
-        if not _is_text(value) and (value is not None or column in ("split_source", "licence")):
+        if not is_text(value) and (value is not None or column in ("split_source", "licence")):
             raise ValueError(f"column {column!r}: expected text, got {value!r}")
     for name, value in clip.native.items():
-        if not _is_text(name) or not (_is_text(value) or is_number(value)):
+        if not is_text(name) or not (is_text(value) or is_number(value)):
             raise ValueError(f"column 'native.{name}': expected text or a number, got {value!r}")
 
 

@@ -45,9 +45,15 @@ TASKS: Mapping[str, Task] = {
         Task("emotion8", "class", ("neutral", "calm", "happy", "sad", "anger", "fear", "disgust", "surprise")),
         Task("sentiment", "class", ("negative", "neutral", "positive")),
         Task("sentiment2", "class", ("negative", "positive")),
+        Task("sentiment2_has0", "class", ("negative", "not negative")),
         Task("sentiment5", "class", ("-2", "-1", "0", "1", "2")),
         Task("sentiment7", "class", ("-3", "-2", "-1", "0", "1", "2", "3")),
+        Task("sentiment7_bins", "class", ("-3", "-2", "-1", "0", "1", "2", "3")),
         Task("sentiment_score", "score", ("sentiment",)),
+        Task("emotion_scores", "score", ("happy", "sad", "anger", "surprise", "disgust", "fear")),
+        Task("valence", "score", ("valence",)),
+        Task("arousal", "score", ("arousal",)),
+        Task("dominance", "score", ("dominance",)),
     )
 }
 
@@ -74,9 +80,24 @@ def of(task: str, labels: Mapping[str, Vector]) -> Vector | None:
     return None
 
 
-def _present(emotion: Vector) -> Vector:
-    """Turn shares of seven emotions into those that are there at all; neutral is none of them."""
-    return tuple(float(share > 0) for share in emotion[1:])
+def soft_emotion(scores: Sequence[float]) -> Vector:
+    """Turn how much of six emotions raters saw into shares of seven, as paper 000's equation 3 does.
+
+    The paper divides by the sum and does not say what becomes of a clip in which nobody saw any: it is neutral.
+    """
+    total = sum(scores)
+    return (0.0, *(score / total for score in scores)) if total > 0 else one_hot("emotion", "neutral")
+
+
+def shares(task: str, votes: Mapping[str, float]) -> Vector | None:
+    """Turn votes for words into shares of a task's classes; nothing where no class of it has a vote."""
+    total = sum(votes.get(name, 0) for name in TASKS[task].classes)
+    return tuple(votes.get(name, 0) / total for name in TASKS[task].classes) if total > 0 else None
+
+
+def _present(scores: Vector) -> Vector:
+    """Tell which of six emotions are there at all."""
+    return tuple(float(score > 0) for score in scores)
 
 
 def _one_of(source: str, task: str) -> Callable[[Vector], Vector | None]:
@@ -98,6 +119,17 @@ def _polarity(score: Vector) -> Vector | None:
     return _one_of("sentiment", "sentiment2")(_sign(score))
 
 
+def _not_negative(score: Vector) -> Vector:
+    """Negative or not, as the field had it until 2019."""
+    return one_hot("sentiment2_has0", "negative" if score[0] < 0 else "not negative")
+
+
+def _binned(score: Vector) -> Vector:
+    """Away from zero to the next whole number, as the authors of MOSEI describe seven classes; only 0 is neutral."""
+    steps = math.ceil(abs(score[0]))
+    return one_hot("sentiment7_bins", str(min(3, steps) if score[0] > 0 else -min(3, steps)))
+
+
 def _rounded(task: str) -> Callable[[Vector], Vector]:
     """Round half to even after clipping, as the field's evaluations do."""
     most = len(TASKS[task].classes) // 2
@@ -105,12 +137,15 @@ def _rounded(task: str) -> Callable[[Vector], Vector]:
 
 
 _DERIVED: Mapping[str, Mapping[str, Callable[[Vector], Vector | None]]] = {
-    "emotions": {"emotion": _present},
+    # Neutral, the first of seven shares, is none of the six.
+    "emotions": {"emotion_scores": _present, "emotion": lambda shares: _present(shares[1:])},
     "emotion4": {"emotion": _one_of("emotion", "emotion4"), "emotion8": _one_of("emotion8", "emotion4")},
     "sentiment": {"sentiment_score": _sign},
     "sentiment2": {"sentiment_score": _polarity, "sentiment": _one_of("sentiment", "sentiment2")},
+    "sentiment2_has0": {"sentiment_score": _not_negative},
     "sentiment5": {"sentiment_score": _rounded("sentiment5")},
     "sentiment7": {"sentiment_score": _rounded("sentiment7")},
+    "sentiment7_bins": {"sentiment_score": _binned},
 }
 
 

@@ -17,6 +17,7 @@ import manifests
 from manifests import labels
 from manifests.corpora import _demo_make, _demo_media, _demo_voice, demo
 from manifests.corpora._demo_script import FPS, LENGTHS_S, generator, scripts
+from manifests.tree import Tree
 
 EMOTIONS = set(labels.TASKS["emotion"].classes)
 SCRIPTS = list(scripts())
@@ -89,7 +90,7 @@ def test_table_becomes_valid_clips(tmp_path, hollow):
         assert (clip.text, clip.sex, clip.split) == (script.text, script.sex, script.split)
         assert clip.native == {"emotion": script.emotion, "sentiment": script.sentiment}
         assert clip.labels["emotion"] == labels.emotion(script.emotion)
-        assert (clip.label_kind, clip.split_source, clip.licence) == ("intended", "made", "CC0-1.0")
+        assert (clip.label_kind, clip.split_source, clip.licence) == ("intended", "made", demo.LICENCE.tag)
 
 
 def test_counts():
@@ -246,7 +247,7 @@ def test_killed_make_is_not_complete(tmp_path, hollow):
     _demo_media.make_clip(SCRIPTS[1], tmp_path / "here.mp4")
     assert left[1].read_bytes() == (tmp_path / "here.mp4").read_bytes()
     demo.make(root)
-    assert len(list(demo.clips(root))) == len(hollow) == 64
+    assert len(list(demo.clips(Tree(root)))) == len(hollow) == 64
     assert part.exists(), "a young part may belong to a make that still runs"
     os.utime(part, (0, 0))
     (root / "demo.json").write_text('{"recipe": "older"}')
@@ -299,7 +300,7 @@ def test_foreign_folder_is_refused(tmp_path, hollow, marker):
 def test_missing_table_says_what_to_do(tmp_path):
     """Reading a folder without the table names the command that makes it."""
     with pytest.raises(manifests.ManifestError, match="make manifest CORPUS=demo"):
-        list(demo.clips(tmp_path))
+        list(demo.clips(Tree(tmp_path)))
 
 
 def test_default_root(monkeypatch):

@@ -24,8 +24,8 @@ ALLOWED = {
     "manifests": {"manifests"},
 }
 ROOMS = {
-    "av": ["extract/media*.py", "manifests/corpora/_demo_*.py"],
-    "h5py": ["features/store.py"],
+    "av": ["extract/media*.py", "manifests/corpora/_demo_*.py", "manifests/probe.py"],
+    "h5py": ["features/store.py", "manifests/corpora/_csd.py"],
     "dask": ["extract/scale.py"],
     "distributed": ["extract/scale.py"],
     "ultralytics": ["extract/encoders/*.py"],

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import manifests
-from manifests import Audio, Clip, Manifest, ManifestError, Video, __main__, path_of, read, write
+from manifests import Audio, Clip, Manifest, ManifestError, Video, __main__, counts, path_of, read, write
 from manifests.clip import FLAGS, LABEL_KINDS
 from manifests.labels import TASKS, one_hot
 
@@ -292,7 +292,7 @@ def test_soft_labels_and_scores_are_counted(shelf):
     """The summary counts a soft label at its likeliest class, shows the range of scores, and counts what is absent."""
     vectors = [{"sentiment": (0.2, 0.3, 0.5)}, {"sentiment": (0.5, 0.0, 0.5), "sentiment_score": (-1.5,)}, {}]
     made = tuple(Clip(f"c{n}", "toy", "train", labels=vector) for n, vector in enumerate(vectors))
-    lines = [line.split() for line in __main__._counts(Manifest("toy", shelf, made))]
+    lines = [line.split() for line in counts.of(Manifest("toy", shelf, made))]
     assert lines[lines.index(["sentiment", "negative", "neutral", "positive", "unlabelled"]) + 1] == [
         *("train", "1", "0", "1", "1")
     ]

@@ -1,24 +1,26 @@
 """MELD: every habit of unpacking it, every quirk of its tables, and the real tables where they lie beside us."""
 # ruff: noqa: RUF001 - typographic quotes and dashes are what these tables are about
 
-import csv
-import io
 import json
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import tree_kit
+from hypothesis import given
+from hypothesis import strategies as st
+from tree_kit import LFS
+from trees import meld as laid
+from trees.meld import COLUMNS, DYADIC, table
 
-from manifests import Audio, ManifestError, Video, __main__, build, read
+from manifests import Audio, ManifestError, Video, __main__, build, expected, read, scan
 from manifests.corpora import meld
 from manifests.labels import one_hot
+from manifests.licence import may_share
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "meld"
-COLUMNS = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime".split(
-    ","
-)
 MP4 = b"\0\0\0\x18ftypmp42"
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 SPLITS = ("train", "dev", "test")
 # A wrapper, the folder of each split's clips, the folder of each split's table.
 UNPACKED = {
@@ -45,27 +47,9 @@ UNPACKED = {
 }
 
 
-def table(*rows, columns=COLUMNS, encoding="utf-8", line_end="\r\n"):
-    """Return the bytes of a table; a row names only the cells that matter."""
-    usual = dict(
-        zip(
-            COLUMNS,
-            ["1", "Hi.", "Joey", "joy", "positive", "0", "0", "1", "1", "0:00:01,000", "0:00:02,000"],
-            strict=True,
-        )
-    )
-    file = io.StringIO()
-    writer = csv.DictWriter(file, columns, lineterminator=line_end, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows({**usual, **row} for row in rows)
-    return file.getvalue().encode(encoding)
-
-
 def lay(root, files):
-    """Put files, given as {path: bytes}, under `root`."""
-    for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
+    """Put files, given as {path: bytes}, under `root`, and return it."""
+    tree_kit.lay(root, files)
     return root
 
 
@@ -77,6 +61,52 @@ def tables(**split_bytes):
 def found(root):
     """Read a tree and return its clips by id."""
     return {clip.id: clip for clip in build("meld", root).clips}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What is found in the tree with real media, laid once."""
+    place = tmp_path_factory.mktemp("meld")
+    laid.lay(place)
+    return scan("meld", place)
+
+
+def test_a_tree_as_it_unpacks(whole):
+    """Every row of the three tables is a clip, with its film where that arrived, and with a flag where it is bad."""
+    clips = {clip.id: clip for clip in whole.manifest.clips}
+    assert list(clips) == [
+        f"{split}_dia{dialogue}_utt{utterance}" for split, said in laid.SAID.items() for dialogue, utterance in said
+    ]
+    assert Counter(clip.split for clip in clips.values()) == {"train": 13, "dev": 4, "test": 4}
+    for name, clip in clips.items():
+        split, dialogue, utterance = name.split("_")
+        path = f"{laid.FOLDERS[split]}/{dialogue}_{utterance}.mp4"
+        assert (clip.audio, clip.video) == (
+            (None, None) if name in laid.WITHOUT_FILE else (Audio(path, channel="centre"), Video(path))
+        )
+    gone = ("missing_video", "missing_audio")
+    assert {name: clip.flags for name, clip in clips.items() if clip.flags} == {
+        laid.GARBAGE: ("known_bad",),
+        laid.STUB: gone,
+        laid.EMPTY: gone,
+        "dev_dia110_utt7": (*gone, "known_bad"),
+        "test_dia38_utt4": ("known_bad", "too_long"),
+    }
+    for split in SPLITS:
+        assert clips[f"{split}_dia0_utt0"].text == "I’m here… " + ("" if split != "train" else " ") + "— ‘no’"
+        assert clips[f"{split}_dia0_utt0"].duration_s == (1 if split == "train" else 1.05)
+    assert clips["train_dia0_utt0"].speaker_id == "Joey’s Date"
+    assert clips["test_dia38_utt4"].duration_s == 304.941
+
+
+def test_what_a_tree_leaves_out(whole):
+    """Films that did not arrive or that nobody labelled are told; re-cuts of the test split and junk are not."""
+    assert whole.tree.left_out == {
+        f"{laid.FOLDERS['train']}/dia125_utt4.mp4": "not downloaded: a pointer of Git LFS (git lfs pull)",
+        f"{laid.FOLDERS['train']}/dia125_utt5.mp4": "an empty file",
+        f"{laid.FOLDERS['dev']}/dia49_utt4.mp4": "no table names it",
+    }
+    assert whole.tree.junk == 3
 
 
 @pytest.mark.parametrize("habit", UNPACKED)
@@ -102,16 +132,25 @@ def test_a_whole_row(tmp_path):
         "Emotion": "surprise",
         "Sentiment": "negative",
     }
-    row |= {"Dialogue_ID": "12", "Utterance_ID": "3"}
+    row |= {"Dialogue_ID": "12", "Utterance_ID": "3", "Season": "3", "Episode": "14"}
+    row |= {"StartTime": "00:16:21,731", "EndTime": "0:16:24,20"}
     clip = found(lay(tmp_path, {**tables(dev=table(row)), "dev_splits_complete/dia12_utt3.mp4": MP4}))["dev_dia12_utt3"]
     assert clip.audio == Audio("dev_splits_complete/dia12_utt3.mp4", channel="centre")
     assert clip.video == Video("dev_splits_complete/dia12_utt3.mp4")
     assert (clip.split, clip.split_source, clip.dialogue_id, clip.utt_index) == ("dev", "official", "dev_dia12", 3)
     assert (clip.text, clip.text_source, clip.language) == (row["Utterance"], "subtitles", "en")
     assert (clip.speaker_id, clip.sex) == ("Richard’s Date", None)
-    assert clip.native == {"emotion": "surprise", "sentiment": "negative"}
+    assert clip.native == {
+        "emotion": "surprise",
+        "sentiment": "negative",
+        "cut_from": "season 3, episode 14",
+        "cut_start_s": 981.731,
+        "cut_end_s": 984.2,
+    }
+    assert clip.duration_s == 2.469
     assert clip.labels == {"emotion": (0, 0, 0, 0, 1, 0, 0), "sentiment": (1, 0, 0)}
-    assert (clip.label_kind, clip.licence) == ("majority", meld.LICENCE)
+    assert (clip.label_kind, clip.licence) == ("majority", meld.LICENCE.tag)
+    assert [may_share(clip.licence, part) for part in ("raw", "features", "transcript", "labels")] == [0, 0, 1, 1]
 
 
 def test_what_only_looks_like_a_clip_is_missing(tmp_path):
@@ -131,12 +170,18 @@ def test_what_only_looks_like_a_clip_is_missing(tmp_path):
         },
     )
     (tmp_path / "train_splits" / "dia0_utt5.mp4").symlink_to(tmp_path / "gone.mp4")
-    clips = found(tmp_path)
+    read = scan("meld", tmp_path)
+    clips = {clip.id: clip for clip in read.manifest.clips}
     have = {clip.utt_index: clip.video and clip.video.path for clip in clips.values() if clip.split == "train"}
     assert have == {0: "train_splits/dia0_utt0.mp4", 4: "train_splits/DIA0_UTT4.MP4"} | dict.fromkeys((1, 2, 3, 5))
     assert clips["train_dia0_utt3"].flags == ("missing_video", "missing_audio")
     assert clips["train_dia0_utt3"].audio is None
-    assert meld.strays(tmp_path) == []
+    assert read.tree.left_out == {
+        "train_splits/dia0_utt2.mp4": "an empty file",
+        "train_splits/dia0_utt3.mp4": "not downloaded: a pointer of Git LFS (git lfs pull)",
+        "train_splits/dia0_utt5.mp4": "a broken link",
+    }
+    assert read.tree.junk == 3
 
 
 def test_a_good_copy_stands_in_for_a_stub(tmp_path):
@@ -166,7 +211,10 @@ def test_stray_media(tmp_path):
         "output_repeated_splits_test/dia0_utt0.mp4",
     ]
     lay(tmp_path, tables() | dict.fromkeys(extras, MP4))
-    assert meld.strays(tmp_path) == ["dia0_utt0.mp4", "dev_splits_complete/dia49_utt4.mp4"]
+    assert scan("meld", tmp_path).tree.left_out == {
+        "dia0_utt0.mp4": "no folder tells whether it is of train, dev or test",
+        "dev_splits_complete/dia49_utt4.mp4": "no table names it",
+    }
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\n"])
@@ -218,6 +266,97 @@ def test_times(tmp_path, end, long):
     assert ("too_long" in clip.flags) == long
 
 
+@pytest.mark.parametrize(
+    ("end", "end_s", "duration_s"),
+    [
+        ("0:00:01,000", 1, None),
+        ("0:00:00,999", 0.999, None),
+        ("0:00:01,0001", 1.0001, None),
+        ("0:00:01,006", 1.006, 0.006),
+    ],
+)
+def test_a_clip_of_no_length(tmp_path, end, end_s, duration_s):
+    """Where the table's times leave nothing between them the length is unknown; the times stay as they are."""
+    clip = found(lay(tmp_path, tables(dev=table({"EndTime": end}))))["dev_dia0_utt0"]
+    assert clip.duration_s == duration_s
+    assert (clip.native["cut_start_s"], clip.native["cut_end_s"]) == (1, end_s)
+
+
+@given(
+    st.integers(0, 99),
+    st.integers(0, 59),
+    st.integers(0, 59),
+    st.text("0123456789", min_size=1, max_size=3),
+    st.sampled_from(["d", "02d"]),
+    st.sampled_from(",."),
+)
+def test_any_time(tmp_path_factory, hours, minutes, seconds, fraction, pad, mark):
+    """A time is its hours, minutes and seconds, and its fraction is decimal, whatever the digits."""
+    start = f"{hours:{pad}}:{minutes:02}:{seconds:02}{mark}{fraction}"
+    row = {"StartTime": start, "EndTime": "100:00:00,0"}
+    clip = found(lay(tmp_path_factory.mktemp("time"), tables(dev=table(row))))["dev_dia0_utt0"]
+    want_s = Fraction(hours * 3600 + minutes * 60 + seconds) + Fraction(int(fraction), 10 ** len(fraction))
+    assert clip.native["cut_start_s"] == pytest.approx(float(want_s), abs=1e-9)
+    assert clip.duration_s == round(float(360_000 - want_s), 3)
+
+
+def dyadic(**split_rows):
+    """Return three tables of two-party dialogues at the root, each of one row where not given."""
+    usual = [{"Old_Dialogue_ID": 0, "Old_Utterance_ID": 0}]
+    return {f"{split}_sent_emo_dya.csv": table(*split_rows.get(split, usual), columns=DYADIC) for split in SPLITS}
+
+
+def test_dyadic_tables(tmp_path):
+    """Of two-party dialogues the old numbers say which film is theirs, and two utterances may share one."""
+    columns = ("Dialogue_ID", "Utterance_ID", "Old_Dialogue_ID", "Old_Utterance_ID")
+    numbers = [(0, 0, 7, 2), (0, 1, 7, 4), (1, 0, 7, 4), (2, 0, 125, 3), (125, 3, 8, 0)]
+    rows = [dict(zip(columns, row, strict=True)) for row in numbers]
+    media = ["train_splits/dia7_utt2.mp4", "train_splits/dia7_utt4.mp4", "train_splits/dia0_utt0.mp4"]
+    lay(tmp_path, dyadic(train=rows) | tables() | dict.fromkeys(media, MP4))
+    read = scan("meld", tmp_path, {"tables": "dyadic"})
+    clips = {clip.id: clip for clip in read.manifest.clips}
+    assert {name: clip.video and clip.video.path for name, clip in clips.items()} == {
+        "train_dia0_utt0": "train_splits/dia7_utt2.mp4",
+        "train_dia0_utt1": "train_splits/dia7_utt4.mp4",
+        "train_dia1_utt0": "train_splits/dia7_utt4.mp4",
+        "train_dia2_utt0": None,
+        "train_dia125_utt3": None,
+        "dev_dia0_utt0": None,
+        "test_dia0_utt0": None,
+    }
+    assert (clips["train_dia1_utt0"].dialogue_id, clips["train_dia1_utt0"].utt_index) == ("train_dia1", 0)
+    assert [name for name, clip in clips.items() if "known_bad" in clip.flags] == ["train_dia2_utt0"]
+    assert read.tree.left_out == {"train_splits/dia0_utt0.mp4": "no table names it"}
+    assert read.manifest.options == {"tables": "dyadic"}
+    assert found(tmp_path)["train_dia0_utt0"].video == Video("train_splits/dia0_utt0.mp4")
+
+
+def test_dyadic_tables_need_no_clean_text(tmp_path):
+    """Bytes that are not UTF-8 are cp1252 there, too."""
+    files = dyadic(dev=[{"Utterance": "HERE", "Old_Dialogue_ID": 0, "Old_Utterance_ID": 0}])
+    files["dev_sent_emo_dya.csv"] = files["dev_sent_emo_dya.csv"].replace(b"HERE", b"It\x92s \xe9t\xc3\xa9")
+    clips = {clip.id: clip for clip in scan("meld", lay(tmp_path, files), {"tables": "dyadic"}).manifest.clips}
+    assert clips["dev_dia0_utt0"].text == "It’s été"
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        (tables(), r"no train_sent_emo_dya\.csv under .*\nROOT/"),
+        (dyadic() | {"dev_sent_emo_dya.csv": table({})}, r"dev_sent_emo_dya\.csv: expected columns .*; missing: Old_"),
+        (
+            dyadic(test=[{"Old_Dialogue_ID": 0, "Old_Utterance_ID": "1.5"}]),
+            r"test_sent_emo_dya\.csv, row 1, column 'Old_Utterance_ID': expected a whole number from 0, got '1\.5'",
+        ),
+    ],
+    ids=["only the others", "no old numbers", "a bad old number"],
+)
+def test_bad_dyadic_tables(tmp_path, files, complaint):
+    """Tables that are not of two-party dialogues are refused by name."""
+    with pytest.raises(ManifestError, match=complaint):
+        scan("meld", lay(tmp_path, files), {"tables": "dyadic"})
+
+
 def test_known_bad_clips_are_kept_and_flagged(tmp_path):
     """A clip that is known to be broken stays in its split with a flag, a whole dialogue too."""
     rows = [{"Dialogue_ID": str(d), "Utterance_ID": str(u)} for d, u in ((125, 3), (125, 4), (241, 0), (241, 1))]
@@ -236,6 +375,7 @@ def test_known_bad_clips_are_kept_and_flagged(tmp_path):
         ({"Utterance_ID": "٣"}, "column 'Utterance_ID'"),
         ({"StartTime": "1.5"}, "column 'StartTime': expected a time like 00:16:21,731, got '1.5'"),
         ({"EndTime": ""}, "column 'EndTime'"),
+        ({"EndTime": f"{'9' * 400}:00:00,0"}, "column 'EndTime': expected a time like 00:16:21,731"),
         ({}, "column 'Utterance_ID': dev_dia0_utt0 already stands in row 1"),
     ],
 )
@@ -270,7 +410,7 @@ def test_missing_table_prints_the_tree(tmp_path):
 
 
 def test_command_line_counts_what_it_found(tmp_path, monkeypatch, capsys):
-    """`python -m manifests meld` writes the manifest and prints splits, classes, flags and stray media."""
+    """`python -m manifests meld` writes the manifest, counts what is in it, and names what is not."""
     monkeypatch.setenv("MANIFESTS_ROOT", str(tmp_path / "shelf"))
     strays = [f"test/dia9_utt{number}.mp4" for number in range(12)]
     rows = [{}, {"Utterance_ID": "1", "Emotion": "fear", "Sentiment": "negative", "Speaker": "Ross"}]
@@ -279,16 +419,16 @@ def test_command_line_counts_what_it_found(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines()]
     assert f"{tmp_path}/shelf/meld.jsonl: 4 clips of meld in {tmp_path}/root" in out
-    assert (
-        lines[lines.index("split clips dialogues speakers sound picture text".split()) + 1]
-        == "train 2 1 2 1 1 2".split()
-    )
-    assert "all 4 3 2 1 1 4".split() in lines
+    head = lines.index("split clips hours dialogues speakers sound picture text".split())
+    assert lines[head + 1] == "train 2 0.00 1 2 1 1 2".split()
+    assert "all 4 0.00 3 2 1 1 4".split() in lines
     assert "train 0 1 0 0 0 0 1 0".split() in lines
     assert "train 1 0 1 0".split() in lines
+    assert "Joey ? 3 0.00".split() in lines
     assert "missing_video 1 1 1 3".split() in lines
-    assert "media without annotation: 12\n  test/dia9_utt0.mp4\n" in out
-    assert out.endswith("and 2 more\n")
+    assert "\nleft out: 12\n12 x no table names it:\n" in out
+    assert all(stray in out.split() for stray in strays)
+    assert "may be shared: transcript, labels; stays in the lab: raw, features" in out
     assert len(read("meld").clips) == 4
 
 
@@ -333,6 +473,34 @@ def test_real_classes(real, task, word, counts):
     assert {clip.labels[task] for clip in real if clip.native[task] == word} == {one_hot(task, house)}
 
 
+def test_real_counts_are_as_expected(real):
+    """What the doctor compares with is what the real tables hold."""
+    for words, count in meld.EXPECTED.items():
+        assert expected.count(real, words) == count, words
+
+
+def test_real_durations(real):
+    """The real tables' times add up to as many hours as were counted, and leave one clip without a length."""
+    hours = {split: sum(clip.duration_s or 0 for clip in real if clip.split == split) / 3600 for split in SPLITS}
+    assert {split: round(sum_h, 3) for split, sum_h in hours.items()} == {"train": 8.706, "dev": 0.96, "test": 2.399}
+    assert [clip.id for clip in real if clip.duration_s is None] == ["test_dia155_utt3"]
+
+
+def test_real_cuts_in_two_splits(real):
+    """Exactly five real clips of train are the same seconds of the same episode as one of dev or test."""
+    cuts = {}
+    for clip in real:
+        span = tuple(clip.native[name] for name in ("cut_from", "cut_start_s", "cut_end_s"))
+        cuts.setdefault(span, {}).setdefault(clip.split, clip.id)
+    assert {tuple(split.values()) for split in cuts.values() if len(split) > 1} == {
+        ("train_dia12_utt7", "test_dia85_utt0"),
+        ("train_dia12_utt8", "test_dia85_utt1"),
+        ("train_dia887_utt0", "test_dia117_utt8"),
+        ("train_dia433_utt1", "dev_dia77_utt0"),
+        ("train_dia53_utt0", "dev_dia52_utt2"),
+    }
+
+
 def test_real_text_is_repaired(real):
     """No real utterance or speaker holds a C1 control character or a no-break space, and real quotes are there."""
     text = "".join(f"{clip.text}{clip.speaker_id}" for clip in real)
@@ -345,8 +513,8 @@ def test_real_flags(real):
     """Exactly two real test clips are too long, and every known bad item is in the tables and flagged."""
     assert [clip.id for clip in real if "too_long" in clip.flags] == ["test_dia38_utt4", "test_dia220_utt0"]
     bad = [clip for clip in real if "known_bad" in clip.flags]
-    assert {clip.id for clip in bad} | {clip.dialogue_id for clip in bad} >= meld.KNOWN_BAD
-    assert len(bad) == 31
+    assert {clip.id for clip in bad} | {clip.dialogue_id for clip in bad} >= meld.KNOWN_BAD.keys()
+    assert len(bad) == 32
     assert all({"missing_video", "missing_audio"} <= set(clip.flags) and clip.text for clip in real)
 
 

@@ -32,8 +32,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from manifests import Audio, Clip, ManifestError, Video, labels
+from manifests.licence import PARTS, Licence
+from manifests.tree import Tree
 
-LICENCE = "CC0-1.0"
+LICENCE = Licence("CC0-1.0", shared=PARTS)
 TREE = """\
 ROOT/                       made when absent: .demo, or what DEMO_ROOT names
   demo.csv                  one row per clip
@@ -64,9 +66,9 @@ def make(root: Path) -> None:
     replace(root.resolve(), recipe())
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(tree: Tree) -> Iterator[Clip]:
     """Yield the clips of the table that `make` wrote, in its order."""
-    table = root / "demo.csv"
+    table = tree.root / "demo.csv"
     if not table.is_file():
         raise ManifestError(f"expected {table}, got nothing. Make it: make manifest CORPUS=demo. It looks like\n{TREE}")
     with table.open(encoding="utf-8", newline="") as file:
@@ -98,7 +100,7 @@ def _clip(row: dict[str, str]) -> Clip:
         native={"emotion": row["emotion"], "sentiment": row["sentiment"]},
         labels={"emotion": labels.emotion(row["emotion"]), "sentiment": labels.sentiment(row["sentiment"])},
         label_kind="intended",
-        licence=LICENCE,
+        licence=LICENCE.tag,
     )
 
 

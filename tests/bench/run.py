@@ -32,6 +32,8 @@ BENCHES = {
     "growth": ("growth.py", "--sizes=2,4,8 --rounds=1"),
     "workers": ("workers.py", "--encoder=mfcc --parts=8 --clips=1 --rounds=1"),
     "plan": ("plan.py", "100"),
+    "doctor": ("doctor.py", "--clips=40 --copies=4 --films=2 --rounds=1"),
+    "manifests": ("corpora.py", "--rounds=1"),
     "store": ("store.py", ""),
     "fusion": ("fusion.py", "--clips=160 --trained=64 --plain=4 --rounds=1"),
 }

@@ -13,6 +13,8 @@ TARGETS = {
     "growth": {"slope_by_slope": "≤ 1.1", "peak_by_peak": "≤ 1.1"},
     "workers": {"dask_by_here": "≤ 1.05", "one_by_two": "≥ 1.7"},
     "plan": {"seconds": "≤ 5"},
+    "doctor": {"seconds": "≤ 120"},
+    "manifests": {"seconds": "≤ 2"},
     "fusion": {
         "epoch_by_floor": "≤ 1.1",
         "epoch_by_floor_float32": "≤ 1.1",
