@@ -71,13 +71,22 @@ class Dataset:
         return {modality: torch.from_numpy(source.counts > 0) for modality, source in self.sources.items()}
 
     @cached_property
+    def voted(self) -> frozenset[str]:
+        """Return the corpora whose soft labels are votes for one class; raters who disagree saw no two emotions."""
+        kinds: dict[str, set[str | None]] = {}
+        for clip in self.clips:
+            if clip.labels:
+                kinds.setdefault(clip.corpus, set()).add(clip.label_kind)
+        return frozenset(corpus for corpus, found in kinds.items() if found <= {"majority", "vote series"})
+
+    @cached_property
     def _several(self) -> dict[str, frozenset[str]]:
         found: dict[str, set[str]] = {task: set() for task in self.labels}
         corpora = np.array([clip.corpus for clip in self.clips])
         for task, labels in self.labels.items():
             for corpus in dict.fromkeys(corpora):
                 rows = labels[torch.from_numpy(corpora == corpus) & self.known[task]].double().numpy()
-                if len(rows) and decide.several(task, rows):
+                if len(rows) and decide.several(task, rows, votes=corpus in self.voted):
                     found[task].add(str(corpus))
         return {task: frozenset(corpora) for task, corpora in found.items()}
 

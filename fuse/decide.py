@@ -29,11 +29,11 @@ def sets(shares: Shares, *, task: str, threshold: float) -> Sets:
     return reached & (shares[:, :1] < 1 - threshold)
 
 
-def several(task: str, truth: Shares) -> bool:
-    """Tell whether labels (n, k) of a task name several classes of one clip, or could."""
+def several(task: str, truth: Shares, *, votes: bool = False) -> bool:
+    """Tell whether labels (n, k) of a task name several classes of one clip, or could; shares of votes do not."""
     if TASKS[task].kind == "multi":
         return True
-    return _neutral_first(task) and bool((there(task, truth).sum(axis=1) > 1).any())
+    return not votes and _neutral_first(task) and bool((there(task, truth).sum(axis=1) > 1).any())
 
 
 def there(task: str, truth: Shares) -> Sets:

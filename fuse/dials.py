@@ -51,7 +51,8 @@ class Train:
     patience: int = 10
     """Epochs without a better dev score before stopping."""
     select: str = "mf1"
-    """What tasks with one class per clip are judged by on dev; multi-label tasks by mmf1, scores by correlation."""
+    """What tasks with one class per clip are judged by on dev; multi-label tasks by mmf1, scores by correlation,
+    dimensions by concordance."""
     class_weights: Literal["balanced", "share", "none"] = "balanced"
     """N / (K n_k), or n_k / N as paper 000's precursor has it."""
     class_weight_power: float = 1.0

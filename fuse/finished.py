@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fuse.judged import MAIN, Judged, View
+from fuse.judged import MAIN, NUMBERS, Judged, View
 from fuse.record import COLUMNS, NOBODY
 from manifests.labels import TASKS
 
@@ -118,7 +118,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 def _in_form(view: View, task: str, text: str) -> Any:
     """Return what a cell of the table says, as metrics take it."""
-    if view == "score":
+    if view in NUMBERS:
         value = float(text)
         if not math.isfinite(value):
             raise ValueError(f"the score {text!r}")

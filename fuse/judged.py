@@ -1,6 +1,7 @@
 """Clips that have a label beside what is said of them, in the form that their metrics take.
 
-A task has one of three views in a corpus: one class per clip, several classes that may be there, or a score.
+A task has one of four views in a corpus: one class per clip, several classes that may be there, a score of sentiment,
+or a dimension such as valence on a scale of the corpus' own.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from fuse import decide, metrics
 from manifests.labels import TASKS
 
-View = Literal["single", "several", "score"]
+View = Literal["single", "several", "score", "dimension"]
 Shares = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-MAIN: dict[View, str] = {"single": "mf1", "several": "mmf1", "score": "corr"}
+NUMBERS: frozenset[View] = frozenset(("score", "dimension"))
+MAIN: dict[View, str] = {"single": "mf1", "several": "mmf1", "score": "corr", "dimension": "ccc"}
 """The metric of each view that intervals and differences are given of."""
 FEW_SPEAKERS = 10
 """From how many speakers on an interval is over speakers; fewer say too little of what another would give."""
@@ -77,7 +79,9 @@ class Judged:
         truth, predicted = self.truth[index], self.predicted[index]
         if self.view == "single":
             return metrics.single(truth, predicted, len(self.members))
-        return metrics.several(truth, predicted) if self.view == "several" else metrics.score(truth, predicted)
+        if self.view == "several":
+            return metrics.several(truth, predicted)
+        return metrics.score(truth, predicted) if self.view == "score" else metrics.dimension(truth, predicted)
 
 
 def joined(pieces: Sequence[Judged]) -> Judged | None:
@@ -98,11 +102,11 @@ def main_score(seeds: Sequence[Judged]) -> Callable[[Index], float]:
     return lambda index: float(np.mean([one.scores_at(index)[metric] for one in seeds]))
 
 
-def view_of(task: str, truth: Shares) -> View:
+def view_of(task: str, truth: Shares, *, votes: bool = False) -> View:
     """Return how a task is scored in the corpus that has these labels (clips, k), NaN where unknown."""
     if TASKS[task].kind == "score":
-        return "score"
-    return "several" if decide.several(task, truth[~np.isnan(truth).any(axis=1)]) else "single"
+        return "score" if task == "sentiment_score" else "dimension"
+    return "several" if decide.several(task, truth[~np.isnan(truth).any(axis=1)], votes=votes) else "single"
 
 
 def in_form(view: View, task: str, truth: Shares) -> NDArray[Any]:

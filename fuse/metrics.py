@@ -19,6 +19,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "single": ("acc", "wf1", "mf1", "uar"),
     "several": ("mwa", "mwf1", "mmf1", "micro_f1"),
     "score": ("mae", "corr", "acc7", "acc2_non0", "wf1_non0"),
+    "dimension": ("ccc", "corr", "mae"),
 }
 """What a report's tables hold of each kind; all the rest is kept beside them."""
 
@@ -52,6 +53,7 @@ EXPLAINED: Mapping[str, str] = {
     "wf1_has0": "Weighted F1 of negative or not (zero is not).",
     "acc2_non0": "Share of the clips whose true score is not zero that are right about positive or not.",
     "wf1_non0": "Weighted F1 of positive or not, over the clips whose true score is not zero.",
+    "ccc": "Concordance of predicted and true values: their correlation, less what is shifted or stretched.",
     "sims_acc2": "Share of clips that are right about above zero or not, as CH-SIMS has it.",
     "sims_acc3": "Share of clips that are right when scores are divided at -0.1 and 0.1, as CH-SIMS has it.",
     "sims_acc5": "Share of clips that are right when scores are divided at -0.7, -0.1, 0.1 and 0.7, as CH-SIMS has it.",
@@ -142,6 +144,18 @@ def score(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
         "wf1_has0": has0["wf1"],
         "acc2_non0": non0["acc"],
         "wf1_non0": non0["wf1"],
+    }
+
+
+def dimension(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Score valence, arousal or dominance, on whatever scale: what is right but shifted or stretched is not right."""
+    true, pred = _checked_scores(truth, predicted)
+    apart = true.var() + pred.var() + (true.mean() - pred.mean()) ** 2
+    together = 2 * ((true - true.mean()) * (pred - pred.mean())).mean()
+    return {
+        "ccc": float(together / apart) if apart > 0 else np.nan,
+        "corr": _correlation(true, pred),
+        "mae": float(np.abs(true - pred).mean()),
     }
 
 

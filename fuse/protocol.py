@@ -14,6 +14,12 @@ from manifests.labels import of as label_of
 
 OFFICIAL = ("train", "dev", "test")
 SHUFFLED = 42
+AT_RANDOM = {
+    "random": "folds are drawn at random over clips",
+    "paper001": "a fifth of the clips is drawn at random for the test, as paper 001 does",
+    "paper002": "five folds are drawn at random over clips, as paper 002 does",
+}
+"""Protocols that know no speakers, and what they do."""
 
 
 class ProtocolError(ValueError):
@@ -40,8 +46,11 @@ def splits(clips: Sequence[Clip], recipe: Recipe) -> tuple[Split, ...]:
         found = [official(clips)]
     elif recipe.protocol == "sessions":
         found = list(_sessions(clips))
+    elif recipe.protocol == "paper001":
+        found = [_eighty_twenty(clips, recipe)]
     else:
-        places = _grouped(clips, recipe) if recipe.protocol == "group" else _at_random(clips, recipe)
+        grouped = recipe.protocol == "group"
+        places = _grouped(clips, recipe) if grouped else _at_random(clips, recipe, recipe.folds)
         found = [_fold(places, number, recipe.folds) for number in range(recipe.folds)]
     for split in found:
         _check(clips, split, recipe)
@@ -55,15 +64,23 @@ def splits(clips: Sequence[Clip], recipe: Recipe) -> tuple[Split, ...]:
 
 def leaks(clips: Sequence[Clip], division: Sequence[Split], recipe: Recipe) -> Iterator[str]:
     """Say what a reader must know before believing scores of such folds."""
-    if recipe.protocol != "random":
+    if recipe.protocol not in AT_RANDOM:
         return
+    speakers = _known(clips, division, "speaker_id")
+    told = f"{speakers} test speakers also speak in training" if speakers else "speakers are not known"
+    if dialogues := _known(clips, division, "dialogue_id"):
+        told += f", {dialogues} test dialogues are also trained on"
+    yield f"LEAK: {AT_RANDOM[recipe.protocol]}: {told}. Protocol group shows what is left."
+
+
+def _known(clips: Sequence[Clip], division: Sequence[Split], column: str) -> str:
+    """Count over all divisions how many speakers or dialogues of the test clips training has met."""
     tested = known = 0
     for split in division:
-        speakers = {(clips[i].corpus, clips[i].speaker_id) for i in split.test if clips[i].speaker_id}
-        trained = {(clips[i].corpus, clips[i].speaker_id) for i in split.train}
-        tested, known = tested + len(speakers), known + len(speakers & trained)
-    told = f"{known} of {tested} test speakers also speak in training" if tested else "speakers are not known"
-    yield f"LEAK: folds are drawn at random over clips, as the paper's are: {told}. Protocol group shows what is left."
+        scored = {(clips[i].corpus, getattr(clips[i], column)) for i in split.test if getattr(clips[i], column)}
+        trained = {(clips[i].corpus, getattr(clips[i], column)) for i in split.train}
+        tested, known = tested + len(scored), known + len(scored & trained)
+    return f"{known} of {tested}" if tested else ""
 
 
 def official(clips: Sequence[Clip]) -> Split:
@@ -72,8 +89,23 @@ def official(clips: Sequence[Clip]) -> Split:
     for name, indices in found.items():
         if not indices:
             have = ", ".join(sorted({clip.split for clip in clips})) or "none"
-            raise ProtocolError(f"protocol official: no clip in split {name!r}; the manifest has: {have}")
+            raise ProtocolError(
+                f"protocol official: no clip in split {name!r}; the manifest has: {have}. "
+                "Say SET=protocol=sessions or group, or give the manifest your own list: make manifest SPLITS=list.csv"
+            )
+    _refuse_unused(clips, {i for indices in found.values() for i in indices})
     return Split(found["train"], found["dev"], found["test"])
+
+
+def _refuse_unused(clips: Sequence[Clip], used: set[int]) -> None:
+    """Refuse a corpus that has no official split while others have; its clips would vanish without a word."""
+    having = {clips[i].corpus for i in used}
+    for clip in clips:
+        if clip.corpus not in having:
+            raise ProtocolError(
+                f"protocol official: {clip.corpus} has no official split, its clips are in {clip.split!r} and others; "
+                f"give it a list: make manifest CORPUS={clip.corpus} SPLITS=list.csv"
+            )
 
 
 def _sessions(clips: Sequence[Clip]) -> Iterator[Split]:
@@ -109,18 +141,25 @@ def _grouped(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.int64]:
     from sklearn.model_selection import StratifiedGroupKFold  # it takes two seconds, and most runs need no folds
 
     divide = StratifiedGroupKFold(recipe.folds, shuffle=True, random_state=SHUFFLED)
-    return _places(divide.split(np.zeros(len(clips)), _strata(clips, recipe), groups), len(clips))
+    return _places(divide.split(np.zeros(len(clips)), _strata(clips, recipe, recipe.folds), groups), len(clips))
 
 
-def _at_random(clips: Sequence[Clip], recipe: Recipe) -> NDArray[np.int64]:
-    if len(clips) < recipe.folds:
-        raise ProtocolError(f"protocol random: expected a clip for each of {recipe.folds} folds, got {len(clips)}")
-    if len(clips) < recipe.folds:
-        raise ProtocolError(f"protocol random: expected a clip for each of {recipe.folds} folds, got {len(clips)}")
+def _at_random(clips: Sequence[Clip], recipe: Recipe, folds: int) -> NDArray[np.int64]:
+    if len(clips) < folds:
+        raise ProtocolError(f"protocol {recipe.protocol}: expected a clip for each of {folds} folds, got {len(clips)}")
     from sklearn.model_selection import StratifiedKFold
 
-    divide = StratifiedKFold(recipe.folds, shuffle=True, random_state=SHUFFLED)
-    return _places(divide.split(np.zeros(len(clips)), _strata(clips, recipe)), len(clips))
+    divide = StratifiedKFold(folds, shuffle=True, random_state=SHUFFLED)
+    return _places(divide.split(np.zeros(len(clips)), _strata(clips, recipe, folds)), len(clips))
+
+
+def _eighty_twenty(clips: Sequence[Clip], recipe: Recipe) -> Split:
+    """Score a fifth of the clips; where the paper let that fifth choose the epoch, a tenth of the others does."""
+    scored = _at_random(clips, recipe, 5) == 0
+    others = np.flatnonzero(~scored)
+    choosing = _at_random([clips[i] for i in others.tolist()], recipe, 10) == 0
+    train, dev, test = others[~choosing], others[choosing], np.flatnonzero(scored)
+    return Split(tuple(train.tolist()), tuple(dev.tolist()), tuple(test.tolist()), "80/20")
 
 
 def _places(parts: Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]], clips: int) -> NDArray[np.int64]:
@@ -130,7 +169,7 @@ def _places(parts: Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]], clips:
     return places
 
 
-def _strata(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
+def _strata(clips: Sequence[Clip], recipe: Recipe, folds: int) -> list[str]:
     """Return corpus and class of the first task, which every fold is to have in the same shares.
 
     What is too rare to be in every fold counts as the most common, so that chance decides where it goes.
@@ -143,7 +182,7 @@ def _strata(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
     ]
     counts = Counter(named)
     ((common, _),) = counts.most_common(1)
-    return [name if counts[name] >= recipe.folds else common for name in named]
+    return [name if counts[name] >= folds else common for name in named]
 
 
 def _check(clips: Sequence[Clip], split: Split, recipe: Recipe) -> None:

@@ -21,6 +21,7 @@ from manifests.labels import TASKS
 
 FOLDER = Path(__file__).parent / "recipes"
 DEFAULT = "default"
+PAPER_002_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Recipe:
     tasks: tuple[str, ...] = ("emotion", "sentiment")
     modalities: tuple[str, ...] = ()
     """Those of `encoders` that are used, in this order; all when empty."""
-    protocol: Literal["official", "group", "sessions", "random"] = "official"
+    protocol: Literal["official", "group", "sessions", "random", "paper001", "paper002"] = "official"
     group_by: Literal["speaker", "dialogue"] = "speaker"
     """What protocol `group` never divides."""
     folds: int = 5
@@ -65,9 +66,7 @@ class Recipe:
     """What is trained before, each whole in itself, in order."""
 
     def __post_init__(self) -> None:
-        for task in self.tasks:
-            if task not in TASKS:
-                raise RecipeError(f"tasks: {unknown('task', task, TASKS)}")
+        self._check_tasks()
         self._check_modalities()
         for stage in self.start_from:
             if stage not in {one.name for one in self.stages}:
@@ -80,9 +79,20 @@ class Recipe:
         for name, value in {**counts, **train}.items():
             if value < at_least[name]:
                 raise RecipeError(f"{name}: expected at least {at_least[name]}, got {value}")
+        if self.protocol == "paper002" and self.folds != PAPER_002_FOLDS:
+            raise RecipeError(
+                f"folds: paper002 has {PAPER_002_FOLDS}, got {self.folds}; protocol random takes any number"
+            )
         for fold in self.only_folds:
             if fold not in range(self.folds):
                 raise RecipeError(f"only_folds: expected numbers from 0 to {self.folds - 1}, got {fold}")
+
+    def _check_tasks(self) -> None:
+        for task in self.tasks:
+            if task not in TASKS:
+                raise RecipeError(f"tasks: {unknown('task', task, TASKS)}")
+            if TASKS[task].kind == "score" and len(TASKS[task].classes) > 1:
+                raise RecipeError(f"tasks: {task} is {len(TASKS[task].classes)} numbers a clip; emotions is trained on")
 
     def _check_modalities(self) -> None:
         named = {

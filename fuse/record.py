@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuse.judged import Shares, View
+from fuse.judged import NUMBERS, Shares, View
 from fuse.lines import Line
 from fuse.result import Fold, Outcome, Part, Run, confusion
 from manifests.labels import TASKS
@@ -74,7 +74,7 @@ def counts(part: Part, corpus: str) -> dict[str, Any]:
 def said(task: str, view: View, shares: Shares, there: NDArray[np.bool_] | None) -> str | float:
     """Return what is said of one clip: its score, its class, or the classes that are there, joined with `+`."""
     classes = TASKS[task].classes
-    if view == "score":
+    if view in NUMBERS:
         return round(float(shares[0]), DECIMALS)
     if view == "single" or there is None:
         return classes[shares.argmax()]

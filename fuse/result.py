@@ -155,6 +155,8 @@ class Run:
     """What a reader must know before believing a number."""
     parameters: int = 0
     """How many numbers were trained."""
+    voted: frozenset[str] = frozenset()
+    """Corpora whose soft labels are votes for one class."""
 
     def __post_init__(self) -> None:
         if not self.folds or not all(fold.outcomes for fold in self.folds):
@@ -178,7 +180,7 @@ class Run:
             for corpus in self.corpora:
                 truth = np.concatenate([part.truth[task][part.known(task, corpus)] for part in parts])
                 if len(truth):
-                    found[task, corpus] = view_of(task, truth)
+                    found[task, corpus] = view_of(task, truth, votes=corpus in self.voted)
         return found
 
     @cached_property

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fuse.judged import MAIN, View
+from fuse.judged import MAIN, NUMBERS, View
 from fuse.lines import Line
 from fuse.markdown import table
 from fuse.metrics import EXPLAINED, SHOWN
@@ -53,7 +53,7 @@ def classes(run: Run) -> str:
     """Return precision, recall and F1 of each class on test, from counts added over folds and seeds."""
     rows = []
     for task, corpus, split in run.scored:
-        if split != "test" or run.views[task, corpus] == "score":
+        if split != "test" or run.views[task, corpus] in NUMBERS:
             continue
         judged = run.of_model(task, corpus, split)
         added = np.sum([one.tables() for one in judged], axis=0)

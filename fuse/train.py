@@ -22,6 +22,7 @@ from fuse import decide, losses, metrics, models, predict, schedule
 from fuse.augment import harder
 from fuse.batch import Batch
 from fuse.data import Dataset
+from fuse.judged import MAIN, view_of
 from fuse.protocol import Split
 from fuse.recipe import Recipe, model_config
 from fuse.result import Predicted
@@ -210,8 +211,10 @@ class Seed:
     def _judged(self, task: str, corpus: str, rows: list[int], said: Predicted) -> tuple[str, float]:
         truth = self.data.labels[task][[self.split.dev[row] for row in rows]].double().numpy()
         if TASKS[task].kind == "score":
-            corr = metrics.score(truth[:, 0], said.shares[rows, 0])["corr"]
-            return "corr", corr if math.isfinite(corr) else 0.0
+            view = view_of(task, truth)
+            score = metrics.dimension if view == "dimension" else metrics.score
+            value = score(truth[:, 0], said.shares[rows, 0])[MAIN[view]]
+            return MAIN[view], value if math.isfinite(value) else 0.0
         if corpus in self.data.several(task):
             assert said.sets is not None  # noqa: S101 (said forms them for such tasks)
             return "mmf1", metrics.several(decide.there(task, truth), said.sets[rows])["mmf1"]

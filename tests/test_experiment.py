@@ -5,14 +5,17 @@ import dataclasses
 import inspect
 import os
 from importlib import import_module
+from pathlib import Path
 
 import fuse_kit
 import numpy as np
 import pytest
 import torch
 
+import manifests
 from fuse import experiment, models, predict, recipe
 from fuse.experiment import prepare
+from manifests import Manifest
 from manifests.labels import TASKS
 
 pytestmark = pytest.mark.usefixtures("one_thread", "roots")
@@ -240,6 +243,32 @@ def test_parts_of_a_model_are_scored_beside_it():
     outcome = one.outcome(trained(one))
     assert outcome.parts.keys() == {"audio", "video", "text"}
     assert outcome.parts["audio"]["dev"]["sentiment"].shares.shape == (8, 3)
+
+
+def test_votes_for_one_class_are_no_several_classes(clips):
+    """Raters who disagree leave shares to train on; what is scored is one class, by training and report alike."""
+    torn = (0.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0)
+    voted = [
+        dataclasses.replace(clip, labels={**clip.labels, "emotion": torn}, label_kind="vote series")
+        for clip in clips[:2]
+    ]
+    voted += [dataclasses.replace(clip, label_kind="majority") for clip in clips[2:]]
+    manifests.write(Manifest("demo", Path("nowhere"), tuple(voted)))
+    run = ran(prepared("tasks=emotion", "train.epochs=1"))
+    assert run.views == {("emotion", "demo"): "single"}
+    rated = [dataclasses.replace(clip, label_kind="mean rating") for clip in voted]
+    manifests.write(Manifest("demo", Path("nowhere"), tuple(rated)))
+    assert ran(prepared("tasks=emotion", "train.epochs=1")).views == {("emotion", "demo"): "several"}
+
+
+def test_dimensions_are_learnt_and_scored_by_concordance(clips):
+    """Valence is a number on a scale of its own: nothing of it is counted as a class."""
+    told = [dataclasses.replace(clip, labels={"valence": (clip.labels["sentiment_score"][0] + 3,)}) for clip in clips]
+    manifests.write(Manifest("demo", Path("nowhere"), tuple(told)))
+    run = ran(prepared("tasks=valence", "train.epochs=3"))
+    assert run.views == {("valence", "demo"): "dimension"}
+    (line,) = [line for line in run.lines if line.role == "model" and line.split == "test"]
+    assert set(line.scores[0].values) == {"ccc", "corr", "mae"}
 
 
 @pytest.mark.usefixtures("clips")

@@ -163,7 +163,7 @@ def test_every_derived_label_is_a_label():
         for source, derive in sources.items():
             kind = TASKS[source].kind
             vectors = (
-                [(x / 4,) for x in range(-12, 13)]
+                [(x / 4,) * len(TASKS[source].classes) for x in range(-12, 13)]
                 if kind == "score"
                 else [labels.one_hot(source, word) for word in TASKS[source].classes]
             )
@@ -172,3 +172,58 @@ def test_every_derived_label_is_a_label():
                 found = derive(vector)
                 if found is not None:
                     TASKS[task].check(found)
+
+
+@pytest.mark.parametrize(
+    ("scores", "shares"),
+    [
+        ((2.0, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0, 0)),
+        ((1.0, 0, 0, 0, 0, 3.0), (0, 0.25, 0, 0, 0, 0, 0.75)),
+        ((0,) * 6, (1, 0, 0, 0, 0, 0, 0)),
+    ],
+)
+def test_soft_targets_of_paper_000(scores, shares):
+    """Each emotion has its share of all that was seen; where nobody saw any, the clip is neutral and never happy."""
+    assert labels.soft_emotion(scores) == shares
+    TASKS["emotion"].check(labels.soft_emotion(scores))
+
+
+def test_votes_become_shares():
+    """Only votes for words of the task count; without one there is no label."""
+    assert labels.shares("emotion4", {"sad": 3, "anger": 1, "tired": 6}) == (0, 0, 0.75, 0.25)
+    assert labels.shares("emotion4", {"tired": 6}) is None
+
+
+@pytest.mark.parametrize(
+    ("score", "rounded", "binned"),
+    [
+        (0.0, "0", "0"),
+        (0.2, "0", "1"),
+        (-0.2, "0", "-1"),
+        (0.5, "0", "1"),
+        (1.5, "2", "2"),
+        (-1.0, "-1", "-1"),
+        (-1.2, "-1", "-2"),
+        (2.5, "2", "3"),
+        (3.0, "3", "3"),
+        (-3.0, "-3", "-3"),
+    ],
+)
+def test_both_ways_to_seven_sentiments(score, rounded, binned):
+    """Evaluations round half to even; the authors of MOSEI let only 0 be neutral and go away from it."""
+    assert labels.of("sentiment7", {"sentiment_score": (score,)}) == labels.one_hot("sentiment7", rounded)
+    assert labels.of("sentiment7_bins", {"sentiment_score": (score,)}) == labels.one_hot("sentiment7_bins", binned)
+
+
+def test_both_ways_to_two_sentiments():
+    """Until 2019 a score of zero counted as not negative; since then it is left out."""
+    zero, low = {"sentiment_score": (0.0,)}, {"sentiment_score": (-0.1,)}
+    assert labels.of("sentiment2", zero) is None
+    assert labels.of("sentiment2_has0", zero) == (0, 1)
+    assert labels.of("sentiment2", low) == labels.of("sentiment2_has0", low) == (1, 0)
+
+
+def test_what_raters_saw_tells_which_emotions_are_there():
+    """Any score above zero is present, all at once or none."""
+    assert labels.of("emotions", {"emotion_scores": (0.0, 0.3, 0.0, 3.0, 0.0, 0.0)}) == (0, 1, 0, 1, 0, 0)
+    assert labels.of("emotions", {"emotion_scores": (0.0,) * 6, "emotion": (1, 0, 0, 0, 0, 0, 0)}) == (0,) * 6

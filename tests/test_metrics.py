@@ -244,6 +244,17 @@ def test_only_zeros_leave_two_classes_undefined():
     assert undefined == {"corr", *(name for name in got if "non0" in name)}
 
 
+def test_dimensions_by_hand():
+    """Concordance by its formula; a prediction that is shifted or never changes is correlated at most."""
+    assert metrics.dimension([1, 2, 3], [1, 2, 3]) == {"ccc": 1, "corr": pytest.approx(1), "mae": 0}
+    shifted = metrics.dimension([1, 2, 3], [2, 3, 4])
+    assert shifted["corr"] == pytest.approx(1)
+    assert shifted["ccc"] == pytest.approx(2 * (2 / 3) / (2 / 3 + 2 / 3 + 1))
+    flat = metrics.dimension([1, 2, 3], [2, 2, 2])
+    assert (flat["ccc"], math.isnan(flat["corr"])) == (0, True)
+    assert math.isnan(metrics.dimension([2, 2], [2, 2])["ccc"])
+
+
 def test_scores_by_hand():
     """Halves round to even after cutting, zero counts as not negative, and accuracy of three cuts at one."""
     got = metrics.score([-3, 0.5, 0, 2.6], [-5, 0, -0.1, 1.5])
@@ -274,23 +285,25 @@ def test_polarity_repaired():
 
 
 def test_every_id_is_explained_once():
-    """No two ways of scoring share an id, each id has one sentence, and what reports show exists."""
+    """Dimensions share two ids with scores, no others do; each id has one sentence, and what is shown exists."""
     truth = np.array([True, False]).reshape(1, 2)
     found = {
         "single": metrics.single([0], [0], 1),
         "several": metrics.several(truth, truth),
         "ranked": metrics.ranked(truth, [[0.5, 0.2]]),
         "score": metrics.score([1, 2], [2, 1]),
+        "dimension": metrics.dimension([1, 2], [2, 1]),
         "sims": metrics.sims([0.5, 0.1], [0.1, 0.5]),
         "polarity": metrics.polarity([0], [[1, 0, 0]]),
     }
-    ids = [name for scores in found.values() for name in scores]
+    ids = [name for kind, scores in found.items() for name in scores if kind != "dimension" or name == "ccc"]
     assert ids == list(metrics.EXPLAINED)
     assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in metrics.EXPLAINED.values())
     assert {kind: set(shown) - found[kind].keys() for kind, shown in metrics.SHOWN.items()} == {
         "single": set(),
         "several": set(),
         "score": set(),
+        "dimension": set(),
     }
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fuse import protocol
 from fuse.protocol import ProtocolError
+from fuse.recipe import RecipeError
 from manifests import Clip, labels
 
 NOT_DEMO = fuse_kit.clips(corpus="other")
@@ -171,6 +172,38 @@ def test_random_folds_are_stratified_and_say_that_they_leak():
     assert counts[0] > 0
     assert note.startswith("LEAK: ")
     assert f"{counts[0]} of {counts[1]} test speakers also speak in training" in note
+
+
+def test_the_division_of_paper_001():
+    """A fifth of the clips is scored, a tenth of the others chooses the epoch, in shares; the note names the paper."""
+    clips = tuple(dataclasses.replace(clip, id=f"{clip.id}{n}") for n in range(5) for clip in fuse_kit.clips())
+    wanted = asked("protocol=paper001")
+    (split,) = protocol.splits(clips, wanted)
+    assert sorted((*split.train, *split.dev, *split.test)) == list(range(200))
+    assert [len(part) for part in split.parts().values()] == [144, 16, 40]
+    words = Counter(clips[i].labels["emotion"].index(1) for i in split.test)
+    assert words == Counter(clip.labels["emotion"].index(1) for clip in fuse_kit.clips())
+    (note,) = protocol.leaks(clips, [split], wanted)
+    assert note.startswith("LEAK: a fifth of the clips is drawn at random for the test, as paper 001 does: ")
+    assert "test dialogues are also trained on" in note
+
+
+def test_the_folds_of_paper_002():
+    """Its five folds are five at random, by their own name; another number of them would be another paper's."""
+    clips = fuse_kit.clips()
+    assert divided(clips, "protocol=paper002") == divided(clips, "protocol=random")
+    wanted = asked("protocol=paper002")
+    (note,) = protocol.leaks(clips, protocol.splits(clips, wanted), wanted)
+    assert "as paper 002 does" in note
+    with pytest.raises(RecipeError, match="paper002 has 5, got 3; protocol random takes any number"):
+        asked("protocol=paper002", "folds=3")
+
+
+def test_a_corpus_without_official_splits_is_refused_beside_one_that_has_them():
+    """Clips that no part would hold do not vanish without a word."""
+    other = changed(NOT_DEMO, split=lambda i, clip: f"day{i % 3}")
+    with pytest.raises(ProtocolError, match=r"other has no official split.*make manifest CORPUS=other SPLITS="):
+        divided((*fuse_kit.clips(), *other))
 
 
 def test_who_does_not_know_speakers_says_so():

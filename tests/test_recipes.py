@@ -202,7 +202,7 @@ def test_mfer_hands_arms_on_from_stage_to_stage():
 def test_mfer_with_actors_apart_differs_in_protocol_and_variant_alone():
     """The repaired recipe is the paper's but for what it mends."""
     apart, paper = recipe.load("mfer_actors"), recipe.table("mfer_table4").rows[2]
-    assert (apart.protocol, apart.group_by, paper.protocol) == ("group", "speaker", "random")
+    assert (apart.protocol, apart.group_by, paper.protocol) == ("group", "speaker", "paper002")
     assert (apart.config, paper.config) == ({"variant": "repaired"}, {"variant": "authors"})
     assert apart.train == paper.train
     assert [stage.train for stage in apart.stages] == [stage.train for stage in paper.stages]
