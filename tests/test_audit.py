@@ -377,6 +377,41 @@ def test_texts_of_a_large_corpus():
     assert found == {("nearly the same words", "train", "test"): (50, 50)}
 
 
+SAID = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=14).map(" ".join)
+
+
+@given(st.lists(SAID, min_size=1, max_size=8), st.lists(SAID, min_size=1, max_size=8))
+def test_texts_that_are_nearly_the_same(trained, tested):
+    """Whatever words texts have, those found are those of comparing each with each: at least four fifths in common."""
+    trained += [f"{tested[0]} z", f"{tested[-1].rpartition(' ')[0]} z"]
+    clips = [
+        clip(f"{part}{i}", part, text=text)
+        for part, texts in (("a", trained), ("b", tested))
+        for i, text in enumerate(texts)
+    ]
+    toy = manifest(*clips)
+    found = next(one for one in audit([toy]) if one.kind.name == "nearly the same words")
+    assert (found.shared, found.clips) == compared([toy], found.kind.name, found.parts, found.parts[1:])
+
+
+@pytest.mark.parametrize(("last", "alike"), [("j", 1), ("i j", 0)])
+def test_four_fifths(last, alike):
+    """Eight words in common of ten are enough, and eight of eleven are not."""
+    toy = manifest(
+        clip("a", "train", text="a b c d e f g h i"),
+        clip("b", "test", text=f"a b c d e f g h {last}".replace("i", "k")),
+    )
+    assert counts(audit([toy])) == ({("nearly the same words", "train", "test"): (1, 1)} if alike else {})
+
+
+def test_labels_among_many_parts():
+    """Two parts that gave one moment different labels are told, although a third gave it none."""
+    labels = {"s1": {"emotion": emotion("joy")}, "s2": {"emotion": emotion("fear")}, "s3": {}, "s4": {}}
+    toy = manifest(*(clip(part, part, labels=given_, cut=("film", 0, 1)) for part, given_ in labels.items()))
+    (found,) = (one for one in audit([toy]) if one.shared)
+    assert (found.kind.name, found.shared, found.clips, found.other_labels) == ("same interval", 1, 4, 1)
+
+
 @pytest.fixture(scope="module")
 def real():
     """What the audit finds in MELD's own tables."""

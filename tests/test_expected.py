@@ -11,7 +11,7 @@ CLIPS = (
     Clip("b", "toy", "train", speaker_id="Ann", dialogue_id="d2", sex="f", native={"word": "very glad", "level": 2}),
     Clip("c", "toy", "train", speaker_id="Bob", sex="m", flags=("too_long", "known_bad")),
     Clip("d", "toy", "test", speaker_id="Bob", sex="m", labels={"emotion": (0.5, 0.5, 0, 0, 0, 0, 0)}),
-    Clip("e", "toy", "test", labels={"sentiment_score": (-1.2,)}),
+    Clip("e", "toy", "test", labels={"sentiment_score": (-1.2,), "emotions": (0,) * 6}),
     Clip("f", "toy", "test", labels={"sentiment": sentiment("positive"), "emotions": (1.0, 1.0, 0, 0, 0, 0)}),
 )
 

@@ -1,13 +1,14 @@
 """Licence tags: what may be shared is what was said, and nothing where nothing was."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from manifests import corpus_module, corpus_names
 from manifests.licence import PARTS, Licence, may_share
 
 
+@example("terms; may be shared: raw", ["labels"])
 @given(st.text(), st.lists(st.sampled_from(PARTS), unique=True))
 def test_a_tag_says_what_its_licence_says(name, shared):
     """Whatever the terms are called, their tag lets out exactly the parts that they name."""

@@ -48,6 +48,13 @@ def test_a_pattern_begins_at_a_folder(tmp_path):
     assert paths(found, r"a\.wav") == ["a.wav", "b/a.wav"]
 
 
+def test_digits_are_plain(tmp_path):
+    """A number in a pattern is one of plain digits, which everything that reads it further expects."""
+    assert paths(tree(tmp_path, **{"dia3.wav": "x", "dia\N{ARABIC-INDIC DIGIT THREE}.wav": "x"}), r"dia\d\.wav") == [
+        "dia3.wav"
+    ]
+
+
 def test_the_nearest_comes_first(tmp_path):
     """Of copies the one nearest to the root comes first, then by name; the index keeps the first that arrived."""
     found = tree(tmp_path, **{"z/a.wav": "x", "b/c/a.wav": "x", "y/a.wav": "", "x/d/e/a.wav": "x"})
@@ -109,10 +116,11 @@ def test_links(tmp_path):
     assert found.left_out == dict.fromkeys(("gone.wav", "self.wav", "sub/itself"), "a broken link")
 
 
-def test_a_folder_keeps_its_own_name(tmp_path):
+@pytest.mark.parametrize("link", ["all", "zero"])
+def test_a_folder_keeps_its_own_name(tmp_path, link):
     """A link to a folder of the tree does not hide its real name, which may be all that tells a split."""
     tree_kit.lay(tmp_path, {"some/train/a.wav": "x"})
-    (tmp_path / "all").symlink_to(tmp_path / "some" / "train")
+    (tmp_path / link).symlink_to(tmp_path / "some" / "train")
     assert paths(Tree(tmp_path)) == ["some/train/a.wav"]
 
 

@@ -98,11 +98,12 @@ def test_any_bytes(tmp_path_factory, content):
         (FMT, SOUND),
         (FMT, chunk(b"LIST", b"odd"), SOUND),
         (chunk(b"JUNK", bytes(28)), FMT, chunk(b"fact", bytes(4)), SOUND, chunk(b"LIST", bytes(900))),
+        (chunk(b"fmt ", FMT[8:] + bytes(1)), SOUND),
         (chunk(b"fmt ", FMT[8:] + bytes(2)), SOUND),
         (chunk(b"fmt ", FMT[8:] + bytes(24)), SOUND),
         (FMT, chunk(b"data", bytes(8000), 2**32 - 1)),
     ],
-    ids=["plain", "odd list", "chunks around", "18 bytes of format", "extensible", "streamed"],
+    ids=["plain", "odd list", "chunks around", "17 bytes of format", "18 bytes of format", "extensible", "streamed"],
 )
 def test_as_recorders_write(length, chunks):
     """Chunks before, between and behind, longer formats, and the size that a stream leaves, are half a second alike."""
@@ -117,12 +118,24 @@ def test_as_recorders_write(length, chunks):
         riff(FMT),
         riff(FMT, chunk(b"data", b"")),
         riff(chunk(b"fmt ", FMT[8:], 4), SOUND),
+        riff(chunk(b"fmt ", b""), chunk(b"data", b"sound and no format")),
         riff(chunk(b"fmt ", FMT[8:16] + bytes(8)), SOUND),
         riff(*[chunk(b"LIST", b"")] * MAX_CHUNKS, FMT, SOUND),
         b"RIFX" + riff(FMT, SOUND)[4:],
         riff(FMT, SOUND).replace(b"WAVE", b"AVI "),
     ],
-    ids=["no format", "format behind", "no sound", "empty", "short format", "rate 0", "no end", "big end", "avi"],
+    ids=[
+        "no format",
+        "format behind",
+        "no sound",
+        "empty",
+        "short format",
+        "empty format",
+        "rate 0",
+        "no end",
+        "big end",
+        "avi",
+    ],
 )
 def test_no_length(length, content):
     """A head that does not say how fast its sound runs, or no sound, gives no length."""
