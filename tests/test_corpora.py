@@ -1,6 +1,7 @@
 """Every corpus, as its own generator lays it on a disk: what all readers have in common, and the way to a report."""
 
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -163,11 +164,19 @@ def test_from_the_disk_to_the_report(corpus, laid, tmp_path):
     # Some clips are broken on purpose: they are set aside with the reason, and the exit code says so.
     run("extract", "run", corpus, "--encoders", ",".join(used.values()), ends=(0, 1))
     run(
-        *("fuse", "concat", "--corpus", corpus, "--encoders", *(f"{m}={e}" for m, e in used.items())),
+        *("fuse", "concat", "--corpus", corpus, "--seeds", "1", "--encoders", *(f"{m}={e}" for m, e in used.items())),
         *("--set", "train.epochs=2", "unseen_classes=true", f"modalities={','.join(used)}", *asked.FUSE),
     )
-    (report,) = (tmp_path / "runs").rglob("report.md")
-    assert corpus in report.read_text()
-    assert "| model" in report.read_text() or "model" in report.read_text()
-    run("manifests", "doctor", corpus, ends=(0, 1))
-    run("manifests", "audit", corpus, ends=(0, 1))
+    (written,) = (tmp_path / "runs").rglob("report.json")
+    report = json.loads(written.read_text(encoding="utf-8"))
+    for task in report["scores"]:
+        (model,) = [line for line in report["scores"][task][corpus]["test"] if line["role"] == "model"]
+        assert model["clips"] > 0
+    for modality in used:  # but for what is broken on purpose, features of everything were trained on
+        having = sum(getattr(clip, modality) is not None for clip in clips)
+        for fold in report["folds"]:
+            parts = [part[corpus] for part in fold["parts"].values()]
+            assert sum(part["clips"] - part["missing"][modality] for part in parts) > having / 2
+    assert "found" in run("manifests", "doctor", corpus, "--deep", ends=(0, 1))
+    in_parts = len({clip.split for clip in clips}) > 1
+    assert ("in both" in run("manifests", "audit", corpus, ends=(0, 1))) == in_parts
