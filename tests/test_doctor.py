@@ -83,7 +83,7 @@ def test_a_whole_corpus_is_well(whole):
     assert not report.to_mend
     assert report.counts == (("clips", 2, 2), ("split train", 2, 2))
     assert report.media == {"sound": Counter({"16000 Hz, mono": 1}), "picture": Counter({"160 x 160, 10 fps": 1})}
-    assert "as published, or only what is known" in list(doctor.lines(report))
+    assert "nothing is to be mended" in list(doctor.lines(report))
 
 
 def test_another_number_is_to_mend(whole):
