@@ -1,17 +1,12 @@
-"""What CMU-MOSEI and CMU-MOSI share: rated stretches of videos, transcripts, folds, media, and how they are joined."""
+"""What CMU-MOSEI and CMU-MOSI share: rated stretches of videos, and how they are joined with their transcripts."""
 
-import ast
 import dataclasses
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from manifests import Audio, Clip, ManifestError, Video, labels, splits, wav
+from manifests import ManifestError, labels, splits
 from manifests.tables import cell, in_row, number, rows_of, text_of, whole
 from manifests.tree import Tree
 
@@ -19,16 +14,11 @@ EMOTIONS = labels.TASKS["emotion_scores"].classes
 EXACT_S = 0.001
 NEAR_S = 0.5
 """A label belongs to the line of the transcript that begins with it, or else to the nearest that begins so near."""
-SHORT_BY_S = 1.0
 MAX_LINES = 2_000  # of one transcript; the most that any real one has is below 200
-MAX_FOLDS_BYTES = 1 << 24
 DAY_S = 86_400
-Span = tuple[float, float]
-Medium = tuple[str, str]
-"""Whether a file holds a `video` or a `clip`, and its path."""
+VIDEO = re.compile(r"[\w-]{1,64}", re.ASCII)
 _SLACK = 1e-3  # means are kept in 32 bits
-_SPLITS = ("train", "dev", "test")
-_VIDEO = re.compile(r"[\w-]{1,64}", re.ASCII)
+SPLITS = ("train", "dev", "test")
 _BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
 
 
@@ -47,7 +37,7 @@ class Rated:
     flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not _VIDEO.fullmatch(self.video):
+        if not VIDEO.fullmatch(self.video):
             raise ValueError(f"column 'video': expected letters, digits, - and _, got {self.video!r}")
         for name, score in self.scores.items():
             least = -3 if name == "sentiment" else 0
@@ -129,8 +119,8 @@ def from_mmsa(tree: Tree, path: str) -> Iterator[Rated]:
 
 def split_named(word: str) -> str:
     """Turn what a table calls a split into what the house calls it."""
-    if (split := splits.named(word)) not in _SPLITS:
-        raise ValueError(f"expected one of {', '.join(_SPLITS)}, got {word!r}")
+    if (split := splits.named(word)) not in SPLITS:
+        raise ValueError(f"expected one of {', '.join(SPLITS)}, got {word!r}")
     return split
 
 
@@ -236,234 +226,3 @@ def _distinct(rated: Iterable[Rated], tree: Tree) -> list[Rated]:
         )
         found[one.id] = dataclasses.replace(first, flags=tuple(dict.fromkeys((*first.flags, "dup_segment"))))
     return list(found.values())
-
-
-@dataclass(frozen=True)
-class Folds:
-    """Who is trained on and who is scored, by videos or by single clips; without a list all is one split."""
-
-    where: str = ""
-    videos: Mapping[str, str] = field(default_factory=dict)
-    clips: Mapping[str, str] = field(default_factory=dict)
-
-    def split(self, one: Rated) -> str | None:
-        """Return the split of a rated stretch, or nothing where the list leaves it out."""
-        if not self.where:
-            return "all"
-        return self.clips.get(one.id) or self.videos.get(one.video)
-
-
-def folds(tree: Tree, corpus: str, option: str, rated: Iterable[Rated], source: str) -> Folds:
-    """Find the list of folds: the one the user names, that of the labels themselves, or the SDK's in the tree."""
-    if option == "none":
-        return Folds()
-    if option:
-        return _read_folds(tree.root / option, f"file: {Path(option).name}")
-    if own := {one.id: one.split for one in rated if one.split}:
-        return Folds(source, clips=own)
-    for path, _ in tree.find(rf"[^/]*{corpus}[^/]*std_folds[^/]*\.(?:py|json)"):
-        return _read_folds(tree.root / path, f"official: {Path(path).name}")
-    raise ManifestError(
-        f"no list of folds under {tree.root}. Put cmu_{corpus}_std_folds.py there, which comes with CMU-MultimodalSDK "
-        f"in mmsdk/mmdatasdk/dataset/standard_datasets/CMU_{corpus.upper()}, or name a list with the option folds: "
-        "that file, a .json of train, valid and test with ids of videos, or a .csv with the columns segment and split. "
-        "folds=none reads everything as one split."
-    )
-
-
-def _read_folds(file: Path, where: str) -> Folds:
-    if not file.is_file():
-        raise ManifestError(f"option 'folds': no such file: {file}; expected a .py, .json or .csv, or none")
-    if file.stat().st_size > MAX_FOLDS_BYTES:
-        raise ManifestError(f"{file}: expected a list of folds, got {file.stat().st_size >> 20} MB")
-    text = text_of(file.read_bytes())
-    if file.suffix.lower() == ".csv":
-        return Folds(where, clips=_one_split_each(_table_pairs(text, file), file))
-    return Folds(where, videos=_one_split_each(_list_pairs(text, file), file))
-
-
-def _list_pairs(text: str, file: Path) -> Iterator[tuple[str, str]]:
-    """Yield videos with their splits from lists; Python that holds lists is parsed, and never run."""
-    try:
-        found = json.loads(text) if file.suffix.lower() == ".json" else dict(_assigned(text))
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise ManifestError(f"{file}: cannot be read as lists of videos: {error}") from None
-    lists = {key.lower().removeprefix("standard_").removesuffix("_fold"): value for key, value in _items(found)}
-    if not {"train", "test"} <= lists.keys():
-        raise ManifestError(f"{file}: expected lists train, valid and test, got {', '.join(lists) or 'none'}")
-    for key, videos in lists.items():
-        if (split := splits.named(key)) not in _SPLITS:
-            continue
-        if not isinstance(videos, list) or not all(isinstance(v, str) and _VIDEO.fullmatch(v) for v in videos):
-            raise ManifestError(f"{file}: expected a list of ids of videos in {key}, each as text")
-        yield from ((video, split) for video in videos)
-
-
-def _items(found: Any) -> Iterable[tuple[str, Any]]:
-    return found.items() if isinstance(found, dict) else ()
-
-
-def _assigned(code: str) -> Iterator[tuple[str, Any]]:
-    for node in ast.parse(code).body:
-        if not isinstance(node, ast.Assign):
-            continue
-        for target in node.targets:
-            if isinstance(target, ast.Name) and re.fullmatch(r"standard_\w+_fold", target.id):
-                yield target.id, ast.literal_eval(node.value)
-
-
-def _table_pairs(text: str, file: Path) -> Iterator[tuple[str, str]]:
-    """Yield clips with their splits from a table of segments, or from MMSA's `label.csv`."""
-    mmsa = "clip_id" in text.partition("\n")[0]
-    rows = rows_of(text, file, ("video_id", "clip_id", "mode") if mmsa else ("segment", "split"))
-    for row_number, row in enumerate(rows, start=1):
-        with in_row(file, row_number):
-            name = f"{row['video_id']}_{cell(row, 'clip_id', whole)}" if mmsa else row["segment"].strip()
-            yield name, cell(row, "mode" if mmsa else "split", split_named)
-
-
-def _one_split_each(pairs: Iterable[tuple[str, str]], file: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, split in pairs:
-        if found.setdefault(name, split) != split:
-            raise ManifestError(f"{file}: {name} is in {found[name]} and in {split}")
-    return found
-
-
-class Media:
-    """The sound and the pictures of a tree, by whole videos and by single clips."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._root = tree.root
-        self._paths: dict[tuple[str, str, str], str] = {}
-        self._names: dict[str, set[tuple[str, str]]] = {}
-        self._seconds: dict[str, float | None] = {}
-        self.has_segmented = False
-        for path, _ in tree.find(r"[^/]+\.(?:wav|mp4)"):
-            *folders, name = path.split("/")
-            stem, _, kind = name.rpartition(".")
-            cut = any(folder.lower().startswith("segmented") for folder in folders)
-            self.has_segmented |= cut
-            self._names[path] = {("clip" if cut else "video", stem)}
-            if folders and not cut and re.fullmatch(r"\d+", stem, re.ASCII):  # MMSA: video/number.mp4
-                self._names[path].add(("clip", f"{folders[-1]}_{int(stem)}"))
-            for unit, known_by in self._names[path]:
-                for spelling in (known_by, known_by.lower()):
-                    self._paths.setdefault((kind.lower(), unit, spelling), path)
-
-    def of(self, one: Rated, kind: str, units: Iterable[str]) -> list[Medium]:
-        """Return the files of a clip; one whose name differs by its letters' case alone will do."""
-        names = {"video": one.video, "clip": one.id}
-        found = ((unit, self._paths.get((kind, unit, names[unit]))) for unit in units)
-        near = ((unit, path or self._paths.get((kind, unit, names[unit].lower()))) for unit, path in found)
-        return [(unit, path) for unit, path in near if path]
-
-    def seconds(self, medium: Medium | None) -> float | None:
-        """Return how long a wav lasts, where its head tells."""
-        if medium and medium[1] not in self._seconds:
-            self._seconds[medium[1]] = wav.seconds(self._root / medium[1])
-        return self._seconds[medium[1]] if medium else None
-
-    def strays(self, videos: Iterable[str], clips: Iterable[str]) -> Iterator[str]:
-        """Name the files of which nothing is labelled."""
-        labelled = {("video", name.lower()) for name in videos} | {("clip", name.lower()) for name in clips}
-        for path, names in self._names.items():
-            if not labelled & {(unit, name.lower()) for unit, name in names}:
-                yield path
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """What a clip takes from its corpus: its name and terms, and what is known to be wrong with it."""
-
-    name: str
-    licence: str
-    known_bad: AbstractSet[str] = frozenset()
-    bad_films: AbstractSet[str] = frozenset()
-    """Videos whose whole film is broken while its parts may be good."""
-
-
-def clips(tree: Tree, corpus: Corpus, rated: Sequence[Rated], division: Folds) -> Iterator[Clip]:
-    """Yield a clip for each rated stretch that the folds name, and tell what is left out."""
-    media = Media(tree)
-    for one in sorted(rated, key=lambda one: (one.video, one.start_s or 0, one.number or 0)):
-        split = division.split(one)
-        if split is None:
-            tree.leave_out(one.id, f"not in the folds ({division.where})")
-        elif one.start_s is not None and one.end_s is not None and one.end_s <= max(0, one.start_s):
-            tree.leave_out(one.id, f"ends at {one.end_s} s, before it begins")
-        else:
-            yield _clip(corpus, one, media, split, division.where)
-    videos, ids = {one.video for one in rated}, {one.id for one in rated}
-    for name in sorted((division.videos.keys() - videos) | (division.clips.keys() - ids)):
-        tree.leave_out(name, f"in the folds ({division.where}), but without a label")
-    for path in media.strays(videos, ids):
-        tree.leave_out(path, "no label names it")
-
-
-def _clip(corpus: Corpus, one: Rated, media: Media, split: str, split_source: str) -> Clip:
-    span_s = None if one.start_s is None or one.end_s is None else (max(0.0, one.start_s), one.end_s)
-    units = ("video", "clip") if span_s else ("clip",)
-    if one.video in corpus.bad_films:
-        units = units[::-1]
-    sounds, films = (media.of(one, kind, units) for kind in ("wav", "mp4"))
-    sound, film = next(iter(sounds + films), None), next(iter(films), None)
-    native: dict[str, str | float] = {**one.scores}
-    clamped = one.start_s is not None and one.start_s < 0
-    if clamped and one.start_s is not None:
-        native["start_s"] = one.start_s
-    if span_s and any(medium and medium[0] == "clip" for medium in (sound, film)):
-        native |= {"cut_from": one.video, "cut_start_s": span_s[0], "cut_end_s": span_s[1]}
-    if media.has_segmented and not any(media.of(one, kind, ("clip",)) for kind in ("wav", "mp4")):
-        native["segmented_clip"] = "none"
-    whole_film = film is not None and film[0] == "video"
-    there_s, wanted_s = media.seconds(sound), _wanted_s(span_s, sound)
-    flags = {
-        "missing_video": film is None,
-        "missing_audio": sound is None,
-        "neg_start_clamped": clamped,
-        "dur_mismatch": there_s is not None and wanted_s is not None and there_s < wanted_s - SHORT_BY_S,
-        "known_bad": bool({one.id, one.video} & corpus.known_bad) or (whole_film and one.video in corpus.bad_films),
-    }
-    return Clip(
-        id=one.id,
-        corpus=corpus.name,
-        split=split,
-        split_source=split_source,
-        dialogue_id=one.video,
-        utt_index=one.number,
-        speaker_id=one.video,
-        language="en",
-        duration_s=round(span_s[1] - span_s[0], 6) if span_s else there_s,
-        audio=Audio(sound[1], *_within(span_s, sound)) if sound else None,
-        video=Video(film[1], *_within(span_s, film)) if film else None,
-        text=one.text,
-        text_source="transcript" if one.text else None,
-        native=native,
-        labels=_labels(one.scores),
-        label_kind="mean rating",
-        flags=(*one.flags, *(flag for flag, raised in flags.items() if raised)),
-        licence=corpus.licence,
-    )
-
-
-def _within(span_s: Span | None, medium: Medium) -> Span | tuple[()]:
-    """Return where in a file a clip lies; a file of the clip alone is all of it."""
-    return span_s if span_s and medium[0] == "video" else ()
-
-
-def _wanted_s(span_s: Span | None, medium: Medium | None) -> float | None:
-    """Return how long a file should at least be."""
-    if not span_s or not medium:
-        return None
-    return span_s[1] if medium[0] == "video" else span_s[1] - span_s[0]
-
-
-def _labels(scores: Mapping[str, float]) -> dict[str, labels.Vector]:
-    found: dict[str, labels.Vector] = {}
-    if "sentiment" in scores:
-        found["sentiment_score"] = (scores["sentiment"],)
-    if scores.keys() >= set(EMOTIONS):
-        found["emotion_scores"] = tuple(scores[name] for name in EMOTIONS)
-        found["emotion"] = labels.soft_emotion(found["emotion_scores"])
-    return found

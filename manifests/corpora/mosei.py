@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from manifests import Clip, ManifestError
-from manifests.corpora import _cmu
+from manifests.corpora import _cmu, _cmu_clips, _cmu_folds
 from manifests.corpora._cmu import EMOTIONS, Line, Rated
 from manifests.licence import Licence
 from manifests.tables import cell, in_row, number, rows_of, text_of, whole
@@ -103,13 +103,13 @@ def clips(tree: Tree, *, folds: str = "", variant: Literal["sdk", "processed2285
     """Yield every labelled segment of the folds, whether or not its media are there."""
     source, said = _labels(tree)
     rated = _cmu.joined(said, _transcripts(tree), tree)
-    division = _cmu.folds(tree, "mosei", folds, rated, source)
+    division = _cmu_folds.folds(tree, "mosei", folds, rated, source)
     if variant == "processed22856" and division.where:
         division = _processed(division)
-    yield from _cmu.clips(tree, _cmu.Corpus("mosei", LICENCE.tag, KNOWN_BAD.keys()), rated, division)
+    yield from _cmu_clips.clips(tree, _cmu_clips.Corpus("mosei", LICENCE.tag, KNOWN_BAD.keys()), rated, division)
 
 
-def _processed(division: _cmu.Folds) -> _cmu.Folds:
+def _processed(division: _cmu_folds.Folds) -> _cmu_folds.Folds:
     """Divide as the processed set does; it knows the segments of five videos by their numbers."""
     kept = {f"{video}_{number}": split for video, (split, numbers) in PROCESSED.items() for number in numbers}
     return dataclasses.replace(

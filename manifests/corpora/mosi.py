@@ -29,7 +29,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from manifests import Clip, ManifestError
-from manifests.corpora import _cmu
+from manifests.corpora import _cmu, _cmu_clips, _cmu_folds
 from manifests.corpora._cmu import Line, Rated
 from manifests.licence import Licence
 from manifests.tables import cell, in_row, number, rows_of, text_of, whole
@@ -98,9 +98,9 @@ def clips(tree: Tree, *, folds: str = "") -> Iterator[Clip]:
         tree.warn(f"labels are read from {used}, not from {', '.join(others)}")
     lines = _transcripts(tree)
     rated = _cmu.joined(SOURCES[there[0]](tree, used, lines), lines, tree)
-    division = _cmu.folds(tree, "mosi", folds, rated, used.rpartition("/")[2])
-    corpus = _cmu.Corpus("mosi", LICENCE.tag, KNOWN_BAD.keys() - {BAD_FILM}, {BAD_FILM})
-    yield from _cmu.clips(tree, corpus, rated, division)
+    division = _cmu_folds.folds(tree, "mosi", folds, rated, used.rpartition("/")[2])
+    corpus = _cmu_clips.Corpus("mosi", LICENCE.tag, KNOWN_BAD.keys() - {BAD_FILM}, {BAD_FILM})
+    yield from _cmu_clips.clips(tree, corpus, rated, division)
 
 
 def _table(tree: Tree, path: str, _: object) -> Iterator[Rated]:
