@@ -61,6 +61,11 @@ class Train:
     sampler_power: float = 1.0
     """Weighted draws: a clip's weight is (N / (K n_k)) to this power."""
     label_smoothing: float = 0.0
+    focus: float = 0.0
+    """How much less a clip counts that is right already (focal loss, usually 2); 0 is plain cross-entropy.
+    A model with a loss of its own keeps that."""
+    score_loss: Literal["distance", "concordance"] = "distance"
+    """What scores are trained by: how far each is off, or 1 minus the concordance of a batch."""
     task_weights: Mapping[str, float] = field(default_factory=dict)
     """What each task's loss counts; 1 where nothing is said."""
     part_weight: float = 0.0

@@ -14,6 +14,7 @@ def losses(
     *,
     weights: Tensor | None = None,
     smoothing: float = 0.0,
+    focus: float = 0.0,
 ) -> Tensor:
     """Return the loss of each clip (b) from (b, k) logits and targets.
 
@@ -21,6 +22,8 @@ def losses(
     - multi: the mean over classes of the binary cross-entropy, each class multiplied by its weight.
     - score: the distance between score and target, as MMSA trains; it knows neither weights nor smoothing.
 
+    With a focus above zero each class counts (1 - p) ** focus of its loss, p being what the model gives to what is
+    true of it: what is learnt already counts little (Lin et al. 2017).
     Smoothing moves that share of each target to all classes of the task evenly, or to one half where each is there or
     not.
     """
@@ -30,11 +33,30 @@ def losses(
         return (logits - targets).abs().mean(dim=1)
     smooth = targets * (1 - smoothing) + smoothing / (logits.shape[1] if kind == "class" else 2)
     if kind == "class":
-        each = -smooth * logits.log_softmax(dim=1)
+        log_shares = logits.log_softmax(dim=1)
+        each = -smooth * log_shares
+        if focus:
+            each = each * (-log_shares.expm1()).clamp(min=1e-12) ** focus
+    elif focus:
+        there, absent = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+        each = -smooth * there * (focus * absent).exp() - (1 - smooth) * absent * (focus * there).exp()
     else:
         each = functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
     weighed = each if weights is None else each * weights
     return weighed.sum(dim=1) if kind == "class" else weighed.mean(dim=1)
+
+
+def concordance(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
+    """Return 1 minus the concordance of values (b, 1) and targets over the clips in `known` (b).
+
+    It is of a batch, not of clips: one of a single clip, or of equal targets met exactly, teaches nothing.
+    """
+    said, true = logits[known, 0].double(), targets[known, 0].double()
+    if len(true) < 2:
+        return logits.sum() * 0
+    together = 2 * ((said - said.mean()) * (true - true.mean())).mean()
+    apart = said.var(correction=0) + true.var(correction=0) + (said.mean() - true.mean()) ** 2
+    return (1 - together / apart.clamp(min=1e-8)).to(logits.dtype)
 
 
 def averaged(each: Tensor, known: Tensor) -> Tensor:

@@ -74,8 +74,14 @@ class Recipe:
         if self.score_only and not self.weights:
             raise RecipeError("score_only: expected weights to score, got none; say FROM=file EVAL=1")
         train = {f"train.{name}": getattr(self.train, name) for name in ("epochs", "batch", "patience", "accumulate")}
-        at_least = {"seeds": 1, "folds": 2, "corpora": 1, "tasks": 1, **dict.fromkeys(train, 1)}
-        counts = {"seeds": self.seeds, "folds": self.folds, "corpora": len(self.corpora), "tasks": len(self.tasks)}
+        at_least = {"train.focus": 0, "seeds": 1, "folds": 2, "corpora": 1, "tasks": 1, **dict.fromkeys(train, 1)}
+        counts = {
+            "train.focus": self.train.focus,
+            "seeds": self.seeds,
+            "folds": self.folds,
+            "corpora": len(self.corpora),
+            "tasks": len(self.tasks),
+        }
         for name, value in {**counts, **train}.items():
             if value < at_least[name]:
                 raise RecipeError(f"{name}: expected at least {at_least[name]}, got {value}")

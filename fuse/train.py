@@ -173,13 +173,19 @@ class Seed:
         return torch.stack(found).sum()
 
     def _task_loss(self, task: str, logits: Tensor, batch: Batch) -> Tensor:
+        if TASKS[task].kind == "score" and self.recipe.train.score_loss == "concordance":
+            return losses.concordance(logits, batch.labels[task], batch.known[task])
         own: Callable[[str, Tensor, Tensor], Tensor] | None = getattr(self.model, "losses", None)
         if own:
             each = own(task, logits, batch.labels[task])
         else:
-            smoothing = self.recipe.train.label_smoothing
             each = losses.losses(
-                TASKS[task].kind, logits, batch.labels[task], weights=self._weights[task], smoothing=smoothing
+                TASKS[task].kind,
+                logits,
+                batch.labels[task],
+                weights=self._weights[task],
+                smoothing=self.recipe.train.label_smoothing,
+                focus=self.recipe.train.focus,
             )
         return losses.averaged(each, batch.known[task])
 

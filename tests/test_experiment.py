@@ -265,10 +265,15 @@ def test_dimensions_are_learnt_and_scored_by_concordance(clips):
     """Valence is a number on a scale of its own: nothing of it is counted as a class."""
     told = [dataclasses.replace(clip, labels={"valence": (clip.labels["sentiment_score"][0] + 3,)}) for clip in clips]
     manifests.write(Manifest("demo", Path("nowhere"), tuple(told)))
-    run = ran(prepared("tasks=valence", "train.epochs=3"))
-    assert run.views == {("valence", "demo"): "dimension"}
-    (line,) = [line for line in run.lines if line.role == "model" and line.split == "test"]
-    assert set(line.scores[0].values) == {"ccc", "corr", "mae"}
+    found = {}
+    for loss in ("distance", "concordance"):
+        run = ran(prepared("tasks=valence", "train.epochs=20", "train.lr=1e-2", f"train.score_loss={loss}"))
+        assert run.views == {("valence", "demo"): "dimension"}
+        (line,) = [line for line in run.lines if line.role == "model" and line.split == "test"]
+        assert set(line.scores[0].values) == {"ccc", "corr", "mae"}
+        found[loss] = line.mean("ccc")
+    assert min(found.values()) > 0.5
+    assert found["distance"] != found["concordance"]
 
 
 @pytest.mark.usefixtures("clips")

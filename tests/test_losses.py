@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from fuse.losses import averaged, class_weights, losses, soft_cross_entropy
+from fuse import metrics
+from fuse.losses import averaged, class_weights, concordance, losses, soft_cross_entropy
 
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
 KINDS = ("class", "multi", "score")
@@ -43,6 +44,45 @@ def test_smoothing_a_multi_task_moves_targets_to_one_half(clips):
     logits, targets = clips[0], clips[1].round()
     smooth = torch.where(targets > 0, 0.95, 0.05)
     torch.testing.assert_close(losses("multi", logits, targets, smoothing=0.1), losses("multi", logits, smooth))
+
+
+@pytest.mark.parametrize("focus", [1.0, 2.0])
+def test_focus_takes_from_what_is_learnt(focus):
+    """By its formula: what is true counts by what the model does not give it yet; zero is plain cross-entropy."""
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]], dtype=torch.double)
+    targets, shares = torch.eye(3, dtype=torch.double)[:2], logits.softmax(dim=1)
+    given = shares[[0, 1], [0, 1]]
+    torch.testing.assert_close(losses("class", logits, targets, focus=focus), -((1 - given) ** focus) * given.log())
+    given = torch.where(targets > 0, logits.sigmoid(), 1 - logits.sigmoid())
+    expected = (-((1 - given) ** focus) * given.log()).mean(dim=1)
+    torch.testing.assert_close(losses("multi", logits, targets, focus=focus), expected)
+    for kind in ("class", "multi"):
+        torch.testing.assert_close(losses(kind, logits, targets, focus=1e-9), losses(kind, logits, targets))
+
+
+def test_focus_bears_certainty():
+    """A clip that is wholly right or wholly wrong has a finite loss and finite gradients."""
+    for kind in ("class", "multi"):
+        logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
+        losses(kind, logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), focus=2.0).sum().backward()
+        assert torch.isfinite(logits.grad).all()
+
+
+def test_concordance_is_that_of_the_metric():
+    """It is 1 minus what the report shows, over the clips that have the label, and a lone clip teaches nothing."""
+    said, true = torch.tensor([[1.0], [2.5], [2.0], [9.0]], requires_grad=True), torch.tensor([[1.0], [2], [3], [0]])
+    known = torch.tensor([True, True, True, False])
+    expected = 1 - metrics.dimension(true[:3, 0].numpy(), said[:3, 0].detach().numpy())["ccc"]
+    loss = concordance(said, true, known)
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    loss.backward()
+    assert said.grad[3] == 0
+    assert said.grad[:3].abs().sum() > 0
+    alone = concordance(said, true, torch.tensor([False, True, False, False]))
+    assert alone.item() == 0
+    same = torch.full((3, 1), 2.0, requires_grad=True)
+    concordance(same, torch.full((3, 1), 2.0), torch.ones(3, dtype=torch.bool)).backward()
+    assert torch.isfinite(same.grad).all()
 
 
 def test_a_score_task_is_the_distance():

@@ -112,6 +112,7 @@ def test_another_encoder_replaces_all_that_was_said_of_the_first(write):
         ("train.task_weights.emotion=much", r"train\.task_weights\.emotion: expected float, got 'much'"),
         ("seeds=-1", r"seeds: expected at least 1"),
         ("folds=1", r"folds: expected at least 2, got 1"),
+        ("train.focus=-1", r"train.focus: expected at least 0, got -1"),
         ("only_folds=5", r"only_folds: expected numbers from 0 to 4, got 5"),
         ("tasks=emotoin", r"unknown task 'emotoin'. Did you mean 'emotion'"),
         ("tasks=[]", r"tasks: expected at least 1, got 0"),
