@@ -146,6 +146,9 @@ def _header(path: Path, corpus: str, line: str) -> dict[str, Any]:
     for column, shape in (("reader", str), ("options", dict), ("warnings", list)):
         if not isinstance(header.get(column, shape()), shape):
             raise ManifestError(f"{path}, line 1, column {column!r}: not as written, got {header[column]!r}; {AGAIN}")
+    for column, texts in (("options", header.get("options", {}).values()), ("warnings", header.get("warnings", []))):
+        if not all(isinstance(text, str) for text in texts):
+            raise ManifestError(f"{path}, line 1, column {column!r}: expected texts, got {header[column]!r}; {AGAIN}")
     if (header["format"], header["corpus"]) != (FORMAT, corpus):
         raise ManifestError(
             f"{path}, line 1: expected format {FORMAT} of {corpus!r}, "

@@ -4,10 +4,10 @@ import importlib
 import json
 import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import command_kit
 import pytest
 import tree_kit
 
@@ -16,7 +16,6 @@ from manifests import corpus_module, corpus_names, expected, scan
 from manifests.labels import TASKS
 from manifests.licence import PARTS, Licence
 
-HERE = Path(__file__).parents[1]
 CORPORA = tuple(name for name in corpus_names() if name != "demo")  # which makes itself, and has a file of its own
 
 
@@ -126,15 +125,15 @@ def test_what_an_archiver_left_behind_changes_nothing(corpus, laid, tmp_path):
 
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_a_wrong_folder_shows_the_tree(corpus, tmp_path):
-    """An empty folder is refused with what is expected in it, or with what to do."""
-    with pytest.raises(manifests.ManifestError, match=rf"(Expected there:\n|\n)ROOT/(.|\n)*|{corpus}"):
+    """An empty folder is refused with what is expected in it."""
+    with pytest.raises(manifests.ManifestError, match=r"\nROOT/"):
         found(corpus, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_from_the_disk_to_the_report(corpus, laid, tmp_path):
-    """`make manifest`, `make features` and `make fuse`, by their commands, with every modality that the corpus has."""
+    """What `make manifest`, `features`, `fuse`, `doctor` and `audit` run, with every modality that the corpus has."""
     folders = {"FEATURES_ROOT": "features", "MANIFESTS_ROOT": "manifests", "RUNS_ROOT": "runs"}
     environment = {**os.environ, **{name: str(tmp_path / place) for name, place in folders.items()}}
     root, asked = laid(corpus), generator(corpus)
@@ -147,26 +146,14 @@ def test_from_the_disk_to_the_report(corpus, laid, tmp_path):
     }
     used = {modality: encoder for modality, encoder in encoders.items() if encoder}
 
-    def run(*command, ends=(0,)):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", *command],
-            cwd=HERE,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in ends, done.stdout + done.stderr
-        return done.stdout
-
-    said = run("manifests", corpus, "--root", str(root), *(("--set", *options) if options else ()))
+    run = partial(command_kit.run, environment=environment)
+    said = run(["manifests", corpus, "--root", str(root), *(["--set", *options] if options else [])])
     assert f"{len(clips)} clips of {corpus}" in said
     # Some clips are broken on purpose: they are set aside with the reason, and the exit code says so.
-    run("extract", "run", corpus, "--encoders", ",".join(used.values()), ends=(0, 1))
-    run(
-        *("fuse", "concat", "--corpus", corpus, "--seeds", "1", "--encoders", *(f"{m}={e}" for m, e in used.items())),
-        *("--set", "train.epochs=2", "unseen_classes=true", f"modalities={','.join(used)}", *asked.FUSE),
-    )
+    run(["extract", "run", corpus, "--encoders", ",".join(used.values())], ends=(0, 1))
+    entries = [f"{modality}={encoder}" for modality, encoder in used.items()]
+    settings = ["train.epochs=2", "unseen_classes=true", f"modalities={','.join(used)}", *asked.FUSE]
+    run(["fuse", "concat", "--corpus", corpus, "--seeds", "1", "--encoders", *entries, "--set", *settings])
     (written,) = (tmp_path / "runs").rglob("report.json")
     report = json.loads(written.read_text(encoding="utf-8"))
     for task in report["scores"]:
@@ -177,6 +164,6 @@ def test_from_the_disk_to_the_report(corpus, laid, tmp_path):
         for fold in report["folds"]:
             parts = [part[corpus] for part in fold["parts"].values()]
             assert sum(part["clips"] - part["missing"][modality] for part in parts) > having / 2
-    assert "found" in run("manifests", "doctor", corpus, "--deep", ends=(0, 1))
+    assert "found" in run(["manifests", "doctor", corpus, "--deep"], ends=(0, 1))
     in_parts = len({clip.split for clip in clips}) > 1
-    assert ("in both" in run("manifests", "audit", corpus, ends=(0, 1))) == in_parts
+    assert ("in both" in run(["manifests", "audit", corpus], ends=(0, 1))) == in_parts

@@ -4,17 +4,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_kit import ROOT, run
 
 from fuse import data, floors, metrics, models, protocol, recipe
 from manifests import read
 from manifests.labels import TASKS
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +26,6 @@ def demo(tmp_path_factory):
         for name in names:
             patch.setenv(name, environment[name])
         yield environment
-
-
-def run(command, environment):
-    """Run one of our commands as a user does; its output, or a failure that shows it."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def linear_score(*modalities):

@@ -169,6 +169,10 @@ def test_row_that_is_no_object(toy, line):
         ({"format": 2}, "line 1: expected format 1 of 'toy', got 2 of 'toy'; write it again"),
         ({"corpus": "meld"}, "line 1: expected format 1 of 'toy', got 1 of 'meld'"),
         ({"root": 5}, "line 1, column 'root': expected a folder, got 5"),
+        ({"reader": 5}, "line 1, column 'reader': not as written, got 5"),
+        ({"options": ["side"]}, "line 1, column 'options': not as written, got"),
+        ({"options": {"splits": 5}}, "line 1, column 'options': expected texts, got"),
+        ({"warnings": [None]}, "line 1, column 'warnings': expected texts, got"),
     ],
 )
 def test_bad_header(toy, columns, complaint):
