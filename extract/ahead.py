@@ -150,4 +150,4 @@ class _StoppedError(Exception):
 def _bytes(piece: object) -> int:
     if isinstance(piece, Frame):
         return piece.image.nbytes
-    return sum(sound.nbytes for sound in piece[1].sound.values()) if isinstance(piece, tuple) else 0
+    return piece[1].nbytes if isinstance(piece, tuple) else 0

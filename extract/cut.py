@@ -1,5 +1,6 @@
 """What one encoder is given of one clip, and how its outputs become windows again. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.encoders import Spec
+from extract.series import Numbers, Readings
 from extract.window import Span, samples, share, slots, spans, spread
 from features import Grid, Windows
 from features.windows import Array
@@ -51,6 +53,23 @@ def sound(audio: NDArray[np.float32], spec: Spec, grid: Grid) -> tuple[list[tupl
     each = [(i,) for i in range(len(pieces))]
     padded = [(np.pad(piece, (0, max(0, full - len(piece)))), len(piece)) for piece in pieces]
     return padded, Layout(each, each, parts, grid.length_s)
+
+
+def series(given: Readings, spec: Spec, grid: Grid) -> tuple[list[tuple[Numbers, int]], Layout]:
+    """Cut a series into windows, each with its count of real steps; the last repeats its last step to full length."""
+    if sum(given.columns) != spec.columns:
+        found = " + ".join(map(str, given.columns))
+        raise ValueError(
+            f"expected {spec.columns} columns of {spec.series} in all, got {found}; is a table of another kind?"
+        )
+    values, empty = given.steps(spec.rate_hz)
+    parts = spans(given.duration_s, grid)
+    full = round(grid.length_s * spec.rate_hz)
+    ends = [(int(start * spec.rate_hz), math.ceil(end * spec.rate_hz)) for start, end in parts]
+    pieces = [values[first:end][: full or None] for first, end in ends]
+    each = [(i,) for i in range(len(pieces))]
+    padded = [(np.pad(piece, ((0, max(0, full - len(piece))), (0, 0)), mode="edge"), len(piece)) for piece in pieces]
+    return padded, Layout(each, each, parts, grid.length_s, repeated=empty)
 
 
 def frames(times_s: Sequence[Fraction], taken: Sequence[int], duration_s: Fraction, grid: Grid) -> Layout:

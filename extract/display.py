@@ -96,7 +96,7 @@ def _failures(tally: Tally, todo: Plan, folders: Mapping[str, Path]) -> Iterator
 
 def _cause(failure: Failure, clip: Clip | None) -> str:
     """Return a reason without the file that it names, which differs from clip to clip."""
-    paths = {track.path for track in (clip.audio, clip.video) if track} if clip else set()
+    paths = {path for track in clip.tracks for path in track.paths} if clip else set()
     return next(
         (failure.reason.replace(f"{path}: ", "", 1) for path in paths if path in failure.reason), failure.reason
     )

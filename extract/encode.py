@@ -20,14 +20,14 @@ WORTHWHILE = 0.95
 
 @dataclass(frozen=True)
 class Unit:
-    """One input of an encoder: a window of sound, a frame, a face or a sentence."""
+    """One input of an encoder: a window of sound or of numbers, a frame, a face or a sentence."""
 
     clip: str
     index: int
     """Which of the clip's units."""
     data: Any
     real: int = 1
-    """Leading samples that are not padding."""
+    """Leading samples, or steps, that are not padding."""
     media_s: float = 0.0
     """Seconds of media that it stands for."""
     time_s: Fraction = Fraction(0)

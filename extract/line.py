@@ -19,6 +19,7 @@ from extract.encode import BatchSize, Feed, Unit
 from extract.encoders import Encode
 from extract.media import Media, MediaError
 from extract.reel import Reel, Shot
+from extract.series import Readings
 from extract.slices import Share
 from extract.sound import Samples
 from extract.speech import only_speech, words_of
@@ -100,9 +101,14 @@ class Line:
             elif spec.vad == "cut":
                 sound = np.zeros(1, np.float32)  # silence; to other encoders all of it stays
         windows, layout = cut.sound(sound, spec, self.want.grid)
-        self.layouts[clip] = layout if speech_s is None else replace(layout, spans=[(Fraction(0), whole_s)])
-        for index, (samples, real) in enumerate(windows):
-            self.feed.add(Unit(clip, index, samples, real, float(whole_s) / len(windows)))
+        layout = layout if speech_s is None else replace(layout, spans=[(Fraction(0), whole_s)])
+        self._take_windows(clip, windows, layout, whole_s)
+
+    def measure(self, clip: str, series: Readings) -> None:
+        """Cut a series of numbers into windows."""
+        windows, layout = cut.series(series, self.want.spec, self.want.grid)
+        self.meter.tally.repeated[self.want.name] += layout.repeated
+        self._take_windows(clip, windows, layout, series.duration_s)
 
     def read(self, clip: str, text: str) -> None:
         """Take the words of a clip; a transcript may be empty."""
@@ -114,6 +120,9 @@ class Line:
         """Take what is known once a clip has been read to its end."""
         if self.want.reads_frames:
             self._end_of_pictures(clip.id, media)
+        elif self.want.spec.series:
+            with self.failing(clip.id, "decode"):
+                self.measure(clip.id, media.measured(self.want.spec.series))
         elif self._follows(clip.id):
             return  # its leader hears or reads first
         elif self.want.spec.reads == "audio":
@@ -124,6 +133,11 @@ class Line:
             with self.failing(clip.id, "decode"):
                 said = self._stored_of_leader(clip.id)
                 self.read(clip.id, clip.text or "" if said is None else words_of(said))
+
+    def _take_windows(self, clip: str, windows: Sequence[tuple[Array, int]], layout: Layout, whole_s: Fraction) -> None:
+        self.layouts[clip] = layout
+        for index, (data, real) in enumerate(windows):
+            self.feed.add(Unit(clip, index, data, real, float(whole_s) / len(windows)))
 
     def _end_of_pictures(self, clip: str, media: Media) -> None:
         if media.pictures is None:

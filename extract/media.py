@@ -1,4 +1,4 @@
-"""From the media files of clips to mono sound and upright RGB frames, on one exact timeline.
+"""From the media files of clips to mono sound, upright RGB frames and series of numbers, on one exact timeline.
 
 A file is opened once per visit, however many clips lie in it and however much is wanted of them. What a clip gives
 depends on its files and itself alone, never on which clips were read before.
@@ -14,6 +14,7 @@ from extract.media_file import File, Reading, Tracks
 from extract.media_stream import Image, Kept, MediaError
 from extract.media_stream import start_s as start_of
 from extract.picture import Pictures
+from extract.series import Readings, Tables
 from extract.sound import Samples
 from manifests import Audio, Clip, Video
 
@@ -31,21 +32,23 @@ EVEN = "even="
 
 @dataclass(frozen=True)
 class Need:
-    """What the encoders of one visit want: sound at these rates, frames at these samplings."""
+    """What the encoders of one visit want: sound at these rates, frames at these samplings, series of these names."""
 
     rates_hz: frozenset[int] = frozenset()
     samplings: frozenset[str] = frozenset()
+    series: frozenset[str] = frozenset()
 
 
 @dataclass
 class Media:
-    """Sound of one clip, and when its shown frames stand; what could not be had stands in `errors` by modality.
+    """Sound of one clip, when its shown frames stand, its series; what could not be had is in `errors` by medium.
 
     A picture that fails late has shown frames before; they are worth nothing without `pictures`.
     """
 
     sound: dict[int, Samples] = field(default_factory=dict)
     pictures: Pictures | None = None
+    series: dict[str, Readings] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     voice: dict[tuple[str, int], Samples] = field(default_factory=dict)
     """The voice that was separated from the sound, by what did that and at which rate it is heard."""
@@ -56,7 +59,13 @@ class Media:
     def length_s(self) -> float:
         """Return the seconds of media that were decoded."""
         lengths = [len(samples) / rate_hz for rate_hz, samples in self.sound.items()]
-        return max(lengths + ([float(self.pictures.duration_s)] if self.pictures else []), default=0.0)
+        lengths += [float(shown.duration_s) for shown in (self.pictures, *self.series.values()) if shown]
+        return max(lengths, default=0.0)
+
+    @property
+    def nbytes(self) -> int:
+        """Return how much memory is held; frames are on their way already."""
+        return sum(sound.nbytes for sound in self.sound.values()) + sum(one.nbytes for one in self.series.values())
 
     def heard(self, rate_hz: int, denoise: str = "") -> Samples:
         """Return the sound of the clip, or its voice alone; what could not be had is raised with the reason."""
@@ -64,6 +73,12 @@ class Media:
             if stage in self.errors:
                 raise MediaError(self.errors[stage])
         return self.voice[denoise, rate_hz] if denoise else self.sound[rate_hz]
+
+    def measured(self, name: str) -> Readings:
+        """Return a series of the clip; what could not be had is raised with the reason."""
+        if name in self.errors:
+            raise MediaError(self.errors[name])
+        return self.series[name]
 
     def fill(self, results: Iterable[tuple[str, dict[int, Samples] | Pictures | str]]) -> None:
         """Take what each modality gave, or what is wrong with it."""
@@ -86,6 +101,7 @@ class Files:
         self._root, self._threads = root, threads
         self._open: dict[str, File] = {}
         self._ends_s: dict[str, Fraction] = {}
+        self._tables = Tables(root)
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +123,17 @@ class Files:
         for path, wanted in tracks.items():
             for image, time_s, slots in self._visit(path, wanted, need, media):
                 show(image, time_s, slots)
+        self._read_series(clip, need, media)
         return media
+
+    def _read_series(self, clip: Clip, need: Need, media: Media) -> None:
+        before = self._tables.opened
+        for name in need.series & clip.series.keys():
+            try:
+                media.series[name] = self._tables.read(name, clip.series[name])
+            except MediaError as error:
+                media.errors[name] = str(error)
+        media.opened += self._tables.opened - before
 
     def _visit(self, path: str, wanted: Tracks, need: Need, media: Media) -> Iterator[Kept]:
         try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from extract.picture import Pictures, Sampling
 from extract.sound import Samples, Sound
-from manifests import Audio, Video
+from manifests import Audio, Track, Video
 from manifests.probe import MOST_PIXELS
 
 # After a seek sound is decoded from exactly this long before the clip, wherever the seek landed, or its samples would
@@ -183,12 +183,12 @@ class Seen(Line):
         return self.sampling.finish(self.start_s)
 
 
-def start_s(track: Audio | Video) -> Fraction:
+def start_s(track: Track) -> Fraction:
     """Return where a clip begins in its file."""
     return max(Fraction(0), Fraction(str(track.start_s)) + Fraction(str(track.offset_s)))
 
 
-def length_s(track: Audio | Video) -> Fraction | None:
+def length_s(track: Track) -> Fraction | None:
     """Return how long the clip may be, where the manifest says so."""
     if track.end_s is None:
         return None

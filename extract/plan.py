@@ -83,7 +83,7 @@ def plan(
     """
     clips = [clip for clip in manifest.clips if chosen(clip)]
     sources = Sources(manifest, deep=deep)
-    digests = {reads: sources.of(clips, reads) for reads in {want.source for want in wanted}}
+    digests = {medium: sources.of(clips, medium) for medium in {want.source for want in wanted}}
     sources.save()
     entries = tuple(_entry(want, clips, digests[want.source], retry=retry) for want in wanted)
     return Plan(manifest, entries, tuple(_slices(manifest.clips, entries)))
@@ -104,7 +104,7 @@ def _slices(clips: Sequence[Clip], entries: Sequence[EntryPlan]) -> Iterator[Sli
 def _slice(clips: tuple[Clip, ...], entries: Iterable[EntryPlan]) -> Slice:
     lacking = {entry.name: [clip.id for clip in clips if clip.id in entry.todo] for entry in entries}
     shares = tuple(_share(entry, lacking[entry.name]) for entry in entries if lacking[entry.name])
-    media_s = sum(expected_s(clip, [s.want.spec.reads for s in shares if clip.id in s.sources]) for clip in clips)
+    media_s = sum(expected_s(clip, [s.want.spec.medium for s in shares if clip.id in s.sources]) for clip in clips)
     return Slice(clips, shares, media_s)
 
 
@@ -155,7 +155,7 @@ def _windows(want: Want, clip: Clip) -> int | None:
         return 1
     if want.grid.form == "frames":
         return None
-    seconds = length_s(clip, [want.spec.reads])
+    seconds = length_s(clip, [want.spec.medium])
     return None if seconds is None else windows_in(seconds, want.grid)
 
 

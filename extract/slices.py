@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from extract.encoders import Reads
 from extract.wanted import Want
-from manifests import Audio, Clip, Video
+from manifests import Clip, Track
 
 PART_CLIPS = 64
 PART_MEDIA_S = 300.0
@@ -85,27 +84,20 @@ def slice_up(clips: Sequence[Clip]) -> Iterator[tuple[Clip, ...]]:
         yield tuple(part)
 
 
-def track(clip: Clip, reads: Reads) -> Audio | Video | None:
-    """Return where what an encoder of this kind reads lies; words lie in the manifest itself."""
-    if reads == "text":
-        return None
-    return clip.audio if reads == "audio" else clip.video
-
-
-def length_s(clip: Clip, reads: Iterable[Reads]) -> float | None:
+def length_s(clip: Clip, media: Iterable[str]) -> float | None:
     """Return the seconds of media that a visit decodes, or nothing where the manifest does not say."""
-    tracks = [found for kind in reads if (found := track(clip, kind))]
+    tracks = [found for medium in media if (found := clip.track(medium))]
     if any(found.end_s is None for found in tracks):
         return None
     return max(map(_expected_s, tracks), default=0.0)
 
 
-def expected_s(clip: Clip, reads: Iterable[Reads]) -> float:
+def expected_s(clip: Clip, media: Iterable[str]) -> float:
     """Return the seconds of media that a visit decodes, with a guess where the manifest does not say."""
-    return max((_expected_s(track(clip, kind)) for kind in reads), default=0.0)
+    return max((_expected_s(clip.track(medium)) for medium in media), default=0.0)
 
 
-def _expected_s(found: Audio | Video | None) -> float:
+def _expected_s(found: Track | None) -> float:
     if found is None:
         return 0.0
     return UNKNOWN_LENGTH_S if found.end_s is None else found.end_s - found.start_s

@@ -15,9 +15,7 @@ from pathlib import Path
 
 import xxhash
 
-from extract.encoders import Reads
-from extract.slices import track
-from manifests import Audio, Clip, Manifest, Video
+from manifests import Audio, Clip, Manifest, Series, Track
 
 BLOCK_BYTES = 1 << 20
 THREADS = 8
@@ -42,12 +40,12 @@ class Sources:
         self._content: dict[str, str] = {}
         self._changed = False
 
-    def of(self, clips: Sequence[Clip], reads: Reads) -> dict[str, str]:
-        """Return the digest of what an encoder of this kind reads, for every clip that has the modality."""
-        if reads == "text":
+    def of(self, clips: Sequence[Clip], medium: str) -> dict[str, str]:
+        """Return the digest of what is read of a medium, for every clip that has it."""
+        if medium == "text":
             return {clip.id: _hash(clip.text) for clip in clips if clip.text and clip.text.strip()}
-        tracks = {clip.id: found for clip in clips if (found := track(clip, reads))}
-        self._look_at({found.path for found in tracks.values()} - self._content.keys())
+        tracks = {clip.id: found for clip in clips if (found := clip.track(medium))}
+        self._look_at({path for found in tracks.values() for path in found.paths} - self._content.keys())
         return {clip: _hash(_canonical(self._where(found))) for clip, found in tracks.items()}
 
     def save(self) -> None:
@@ -62,18 +60,12 @@ class Sources:
                 beside.unlink()
             self._changed = False
 
-    def _where(self, found: Audio | Video) -> dict[str, str | float | None]:
-        where: dict[str, str | float | None] = {
-            "path": self._content[found.path],
-            "start_s": found.start_s,
-            "end_s": found.end_s,
-            "offset_s": found.offset_s,
-        }
-        if isinstance(found, Audio):
-            where["channel"] = found.channel
-        else:
-            where["side"] = found.side
-        return where
+    def _where(self, found: Track) -> dict[str, str | float | list[str] | None]:
+        times = {"start_s": found.start_s, "end_s": found.end_s, "offset_s": found.offset_s}
+        if isinstance(found, Series):
+            return {**times, "paths": [self._content[path] for path in found.paths], "time_column": found.time_column}
+        own = {"channel": found.channel} if isinstance(found, Audio) else {"side": found.side}
+        return {**times, "path": self._content[found.path], **own}
 
     def _look_at(self, paths: Collection[str]) -> None:
         with ThreadPoolExecutor(THREADS) as pool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from extract import denoisers, encoders, faces
 from extract.asked import SPEECH, Asked, Choice, asked
-from extract.encoders import Reads, Spec
+from extract.encoders import Spec
 from extract.faces import Preset
 from extract.weights import present
 from features import Grid, Key, folder_of
@@ -56,9 +56,9 @@ class Want:
         return led | {self.encoder} | ({self.denoise} - {""})
 
     @property
-    def source(self) -> Reads:
-        """Return the kind of media that it rests on: what its leader rests on, where it has one."""
-        return self.leader.source if self.leader else self.spec.reads
+    def source(self) -> str:
+        """Name the medium that it rests on: what its leader rests on, where it has one."""
+        return self.leader.source if self.leader else self.spec.medium
 
     @property
     def rate_hz(self) -> int:

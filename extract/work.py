@@ -21,7 +21,7 @@ from extract.sources import reachable
 from extract.tally import Meter, Tally
 from extract.wanted import Want
 from features.entries import create
-from manifests import Audio, Clip, Video
+from manifests import Clip, Track
 
 # Whose version can change a number.
 LIBRARIES = frozenset(
@@ -111,14 +111,13 @@ class Worker:
 
     def _length_s(self, clip: Clip) -> float:
         """Return how long a clip can be, for its time limit."""
-        tracks = [track for track in (clip.audio, clip.video) if track]
-        return max(map(self._track_s, tracks), default=0.0)
+        return max(map(self._track_s, clip.tracks), default=0.0)
 
-    def _track_s(self, track: Audio | Video) -> float:
+    def _track_s(self, track: Track) -> float:
         if track.end_s is not None:
             return track.end_s - track.start_s
         try:
-            return (self.job.root / track.path).stat().st_size / BYTES_PER_S
+            return sum((self.job.root / path).stat().st_size for path in track.paths) / BYTES_PER_S
         except OSError:
             return 0.0  # the decoder will say what is wrong
 
@@ -133,6 +132,7 @@ def _need(part: Slice, clip: Clip) -> Need:
     return Need(
         rates_hz=frozenset(want.rate_hz for want in wants if want.spec.reads == "audio"),
         samplings=frozenset(want.grid.sampling for want in wants if want.reads_frames),
+        series=frozenset(want.spec.series for want in wants) - {""},
     )
 
 

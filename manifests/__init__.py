@@ -3,7 +3,7 @@
 Times are seconds in the named media file, spans are half-open, paths are relative to the corpus root.
 """
 
-from manifests.clip import Audio, Clip, ManifestError, Video, unknown
+from manifests.clip import Audio, Clip, ManifestError, Series, Track, Video, unknown
 from manifests.corpora import corpus_module, corpus_names
 from manifests.reading import Found, again, build, make, scan
 from manifests.shelf import Manifest, folder, gc_paused, path_of, read, write
@@ -14,6 +14,8 @@ __all__ = [
     "Found",
     "Manifest",
     "ManifestError",
+    "Series",
+    "Track",
     "Video",
     "again",
     "build",

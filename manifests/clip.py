@@ -20,6 +20,8 @@ FLAGS = frozenset(
     "no_face_region id_collision dup_segment not_in_folds no_transcript label_transcript_mismatch known_bad".split()
 )
 LABEL_KINDS = frozenset(("intended", "majority", "mean rating", "vote series"))
+OTHER_MEDIA = frozenset(("audio", "video", "text"))
+"""What no series may be called."""
 _CHANNELS, _SIDES = get_args(Channel), get_args(Side)
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -42,6 +44,11 @@ class Audio:
         _check_stream(self)
         _check_choice("channel", self.channel, _CHANNELS)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Name the files, of which sound has one."""
+        return (self.path,)
+
 
 @dataclass(frozen=True, slots=True)
 class Video:
@@ -57,10 +64,40 @@ class Video:
         _check_stream(self)
         _check_choice("side", self.side, _SIDES)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Name the files, of which a picture has one."""
+        return (self.path,)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Where numbers over time lie, such as positions of markers: tables of text whose columns stand side by side.
+
+    Its seconds count from the first row of all its tables, whatever clock they keep; `offset_s` is added to both times.
+    """
+
+    paths: tuple[str, ...]
+    start_s: float = 0.0
+    end_s: float | None = None
+    offset_s: float = 0.0
+    time_column: int = 0
+    """Which column, counted from 0, holds seconds; values are the columns behind it."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.paths, tuple) or not self.paths:
+            raise ValueError(f"column 'paths': expected a list of relative paths, got {self.paths!r}")
+        _check_stream(self)
+        if type(self.time_column) is not int or self.time_column < 0:
+            raise ValueError(f"column 'time_column': expected a whole number from 0, got {self.time_column!r}")
+
+
+Track = Audio | Video | Series
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One utterance: its sound, picture and words, where each lies, who speaks, and what raters said."""
+    """One utterance: its sound, picture, words and more, where each lies, who speaks, and what raters said."""
 
     id: str
     corpus: str
@@ -75,6 +112,8 @@ class Clip:
     """How long it lasts by the corpus' own tables or a file's head, where either tells."""
     audio: Audio | None = None
     video: Video | None = None
+    series: Mapping[str, Series] = field(default_factory=dict)
+    """What else was recorded over time, by the name of its medium; `mocap` for instance."""
     text: str | None = None
     text_source: str | None = None
     native: Mapping[str, str | float] = field(default_factory=dict)
@@ -98,7 +137,20 @@ class Clip:
             _check_choice("label_kind", self.label_kind, LABEL_KINDS)
         for flag in self.flags:
             _check_choice("flags", flag, FLAGS)
+        for name in self.series:
+            _check_medium(name)
         _check_texts(self)
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Name everything that lies in a file."""
+        return tuple(track for track in (self.audio, self.video, *self.series.values()) if track)
+
+    def track(self, medium: str) -> Track | None:
+        """Return where a medium lies; words lie in the clip itself."""
+        if medium == "audio":
+            return self.audio
+        return self.video if medium == "video" else self.series.get(medium)
 
     def to_row(self) -> dict[str, Any]:
         """Return the JSON row of this clip, without the columns that hold their default."""
@@ -114,12 +166,13 @@ class Clip:
             if values.get(stream) is not None:
                 _check_columns(f"{stream}.", values[stream], kind)
                 values[stream] = _stream(stream, kind, values[stream])
-        for column, shape in (("native", dict), ("labels", dict), ("flags", list)):
+        for column, shape in (("series", dict), ("native", dict), ("labels", dict), ("flags", list)):
             if not isinstance(values.get(column, shape()), shape):
                 wanted = "an object" if shape is dict else "a list"
                 raise ValueError(f"column {column!r}: expected {wanted}, got {values[column]!r}")
         values["labels"] = {task: _vector(task, vector) for task, vector in values.get("labels", {}).items()}
         values["flags"] = tuple(values.get("flags", ()))
+        values["series"] = {name: _series(name, given) for name, given in values.get("series", {}).items()}
         return cls(**values)
 
 
@@ -146,14 +199,21 @@ def _jsonable(value: Any) -> Any:
     return {name: _jsonable(item) for name, item in named if item != blank[name]}
 
 
-def _stream(name: str, kind: type[Audio] | type[Video], values: Mapping[str, Any]) -> Audio | Video:
+def _stream(name: str, kind: type[Track], values: Mapping[str, Any]) -> Track:
     try:
         return kind(**values)
     except ValueError as error:
         raise ValueError(str(error).replace("column '", f"column '{name}.", 1)) from None
 
 
-def _check_columns(prefix: str, row: object, kind: type) -> None:
+def _series(name: str, values: object) -> Track:
+    column = f"series.{name}"
+    given = _check_columns(f"{column}.", values, Series)
+    paths = given["paths"]
+    return _stream(column, Series, {**given, "paths": tuple(paths) if isinstance(paths, list) else paths})
+
+
+def _check_columns(prefix: str, row: object, kind: type) -> Mapping[str, Any]:
     if not isinstance(row, Mapping):
         raise ValueError(f"column '{prefix.rstrip('.')}': expected an object, got {row!r}")
     known, required = _columns(kind)
@@ -163,6 +223,7 @@ def _check_columns(prefix: str, row: object, kind: type) -> None:
     for column in required:
         if column not in row:
             raise ValueError(f"column '{prefix}{column}': expected a value, got nothing")
+    return row
 
 
 @cache
@@ -173,8 +234,9 @@ def _columns(kind: type) -> tuple[frozenset[str], tuple[str, ...]]:
     return frozenset(entry.name for entry in fields), tuple(entry.name for entry in bare)
 
 
-def _check_stream(stream: Audio | Video) -> None:
-    check_path(stream.path)
+def _check_stream(stream: Track) -> None:
+    for path in stream.paths:
+        check_path(path, "paths" if isinstance(stream, Series) else "path")
     for column in ("start_s", "end_s", "offset_s"):
         value = getattr(stream, column)
         if column == "end_s" and value is None:
@@ -192,13 +254,13 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and (value.isascii() or not _HALF_A_PAIR.search(value))
 
 
-def check_path(path: object) -> None:
+def check_path(path: object, column: str = "path") -> None:
     """Law 13: a manifest from elsewhere must not make us open a file outside the corpus root."""
     if not isinstance(path, str) or not is_text(path) or not path or "\0" in path:
-        raise ValueError(f"column 'path': expected a relative path, got {path!r}")
+        raise ValueError(f"column {column!r}: expected a relative path, got {path!r}")
     steps = path.replace("\\", "/").split("/")
     if not steps[0] or ".." in steps or path[1:2] == ":":
-        raise ValueError(f"column 'path': expected a path inside the corpus root, got {path!r}")
+        raise ValueError(f"column {column!r}: expected a path inside the corpus root, got {path!r}")
 
 
 def _check_name(column: str, value: object) -> None:
@@ -207,6 +269,13 @@ def _check_name(column: str, value: object) -> None:
         raise ValueError(f"column {column!r}: expected a printable name without slashes, got {value!r}")
     if value != value.strip() or len(value.encode()) > 200:
         raise ValueError(f"column {column!r}: expected at most 200 bytes and no blank at either end, got {value!r}")
+
+
+def _check_medium(name: object) -> None:
+    """Refuse what is no name, or is that of another medium: features, recipes and options are asked for by it."""
+    if not isinstance(name, str) or not name.isidentifier() or name in OTHER_MEDIA:
+        others = ", ".join(sorted(OTHER_MEDIA))
+        raise ValueError(f"column 'series': expected a name like mocap, and none of {others}, got {name!r}")
 
 
 def _check_texts(clip: Clip) -> None:

@@ -21,8 +21,9 @@ def of(manifest: Manifest) -> Iterator[str]:
         splits.setdefault(clip.split, []).append(clip)
     if len(splits) > 1:
         splits["all"] = list(manifest.clips)
+    series = tuple(dict.fromkeys(name for clip in manifest.clips for name in clip.series))
     head = "split clips hours dialogues speakers sound picture text".split()
-    yield from table(head, map(_sizes, splits.items()))
+    yield from table([*head, *series], (_sizes(name, clips, series) for name, clips in splits.items()))
     for task in TASKS.values():
         if any(task.name in clip.labels for clip in manifest.clips):
             yield from (_scores if task.kind == "score" else _classes)(task, splits)
@@ -49,8 +50,7 @@ def not_in_it(tree: Tree) -> Iterator[str]:
         yield f"{tree.junk} x files that an archiver or a file manager left behind"
 
 
-def _sizes(split: tuple[str, Sequence[Clip]]) -> list[object]:
-    name, clips = split
+def _sizes(name: str, clips: Sequence[Clip], series: Iterable[str]) -> list[object]:
     return [
         name,
         len(clips),
@@ -60,6 +60,7 @@ def _sizes(split: tuple[str, Sequence[Clip]]) -> list[object]:
         sum(clip.audio is not None for clip in clips),
         sum(clip.video is not None for clip in clips),
         sum(clip.text is not None for clip in clips),
+        *(sum(one in clip.series for clip in clips) for one in series),
     ]
 
 

@@ -178,7 +178,7 @@ def missing_signs(clips: Sequence[Clip]) -> Iterator[Sign]:
     """Tell clips without media; a corpus that has no pictures at all came without them."""
     mute = [clip for clip in clips if "missing_audio" in clip.flags]
     blind = [clip for clip in clips if "missing_video" in clip.flags]
-    if clips and not any(clip.audio or clip.video for clip in clips):
+    if clips and not any(clip.tracks for clip in clips):
         yield NO_MEDIA, "all", ""
         return
     for without, one, every in ((mute, NO_FILE_HEARD, ALL_UNHEARD), (blind, NO_FILE_SEEN, ALL_UNSEEN)):

@@ -48,13 +48,12 @@ def named(word: str) -> str:
 
 
 def _files(clip: Clip) -> Iterator[str]:
-    for stream in (clip.audio, clip.video):
-        if stream:
-            path = PurePosixPath(stream.path)
-            for start in range(len(path.parts)):
-                tail = PurePosixPath(*path.parts[start:])
-                yield str(tail)
-                yield str(tail.with_suffix(""))
+    for name in (name for track in clip.tracks for name in track.paths):
+        path = PurePosixPath(name)
+        for start in range(len(path.parts)):
+            tail = PurePosixPath(*path.parts[start:])
+            yield str(tail)
+            yield str(tail.with_suffix(""))
 
 
 def _one(value: str | None) -> tuple[str, ...]:

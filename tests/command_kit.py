@@ -7,11 +7,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def run(command, environment, ends=(0,)):
+def run(command, environment, ends=(0,), cwd=ROOT):
     """Run one of our commands; its output, or a failure that shows it where it does not end as it should."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", *command],
-        cwd=ROOT,
+        cwd=cwd,
         env=environment,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from manifests import Audio, Clip, Video, unknown
+from manifests import Audio, Clip, Series, Video, unknown
 
 PLAIN = {"id": "dia0_utt0", "corpus": "toy", "split": "train"}
 
@@ -39,6 +39,48 @@ def test_streams_lie_in_different_files():
         "side": "right",
         "offset_s": -0.04,
     }
+
+
+def test_a_series_is_a_medium_of_its_own():
+    """Numbers over time lie in tables side by side, under a name; a clip without any has the row that it always had."""
+    clip = Clip(**PLAIN, audio=Audio("a.wav"), series={"mocap": Series(("face.txt", "hand.txt"), 1.5, time_column=1)})
+    row = json.loads(json.dumps(clip.to_row()))
+    assert row["series"] == {"mocap": {"paths": ["face.txt", "hand.txt"], "start_s": 1.5, "time_column": 1}}
+    assert Clip.from_row(row) == clip
+    assert [clip.track(medium) for medium in ("audio", "video", "mocap", "pulse")] == [
+        clip.audio,
+        None,
+        clip.series["mocap"],
+        None,
+    ]
+    assert [path for track in clip.tracks for path in track.paths] == ["a.wav", "face.txt", "hand.txt"]
+    assert "series" not in Clip(**PLAIN).to_row()
+
+
+@pytest.mark.parametrize(
+    ("series", "column"),
+    [
+        (["a.txt"], "series"),
+        (None, "series"),
+        ({"audio": {"paths": ["a.txt"]}}, "series"),
+        ({"two words": {"paths": ["a.txt"]}}, "series"),
+        ({"mocap": "a.txt"}, r"series\.mocap"),
+        ({"mocap": {}}, r"series\.mocap\.paths"),
+        ({"mocap": {"path": "a.txt", "paths": ["a.txt"]}}, r"series\.mocap\.path"),
+        ({"mocap": {"paths": "a.txt"}}, r"series\.mocap\.paths"),
+        ({"mocap": {"paths": []}}, r"series\.mocap\.paths"),
+        ({"mocap": {"paths": ["a.txt", "../b.txt"]}}, r"series\.mocap\.paths"),
+        ({"mocap": {"paths": ["a.txt", 7]}}, r"series\.mocap\.paths"),
+        ({"mocap": {"paths": ["a.txt"], "start_s": -1}}, r"series\.mocap\.start_s"),
+        ({"mocap": {"paths": ["a.txt"], "end_s": 0}}, r"series\.mocap\.end_s"),
+        ({"mocap": {"paths": ["a.txt"], "time_column": True}}, r"series\.mocap\.time_column"),
+        ({"mocap": {"paths": ["a.txt"], "time_column": -1}}, r"series\.mocap\.time_column"),
+    ],
+)
+def test_wrong_series(series, column):
+    """A series whose name is another medium's, or that names no file inside the corpus, is refused by column."""
+    with pytest.raises(ValueError, match=f"column '{column}'"):
+        Clip.from_row({**PLAIN, "series": series})
 
 
 def test_row_is_plain_json():

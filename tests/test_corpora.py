@@ -52,6 +52,9 @@ def placeless(clips, prefix=""):
             if stream in row:
                 assert row[stream]["path"].startswith(prefix)
                 row[stream] = {**row[stream], "path": row[stream]["path"].removeprefix(prefix).lower()}
+        for series in row.get("series", {}).values():
+            assert all(path.startswith(prefix) for path in series["paths"])
+            series["paths"] = [path.removeprefix(prefix).lower() for path in series["paths"]]
     return rows
 
 
@@ -83,11 +86,11 @@ def test_what_a_reader_finds_is_there(corpus, laid):
         assert clip.licence != "unknown" or corpus == "folder"
         assert set(clip.labels) <= set(TASKS)
         assert clip.label_kind or not clip.labels
-        for stream in filter(None, (clip.audio, clip.video)):
-            content = (root / stream.path).read_bytes()
+        for path in (path for track in clip.tracks for path in track.paths):
+            content = (root / path).read_bytes()
             assert content
             assert not content.startswith(b"version https://git-lfs")
-            assert not Path(stream.path).name.startswith("._")
+            assert not Path(path).name.startswith("._")
     labelled = [clip for clip in clips if clip.labels]
     assert len(labelled) > len(clips) / 2
     assert any(clip.audio for clip in clips)
@@ -143,6 +146,7 @@ def test_from_the_disk_to_the_report(corpus, laid, tmp_path):
         "audio": "mfcc" if any(clip.audio for clip in clips) else "",
         "video": "face_hog" if any(clip.video for clip in clips) else "",
         "text": "minilm" if any(clip.text for clip in clips) else "",
+        "mocap": "iemocap_mocap" if any(clip.series for clip in clips) else "",
     }
     used = {modality: encoder for modality, encoder in encoders.items() if encoder}
 
@@ -160,7 +164,7 @@ def test_from_the_disk_to_the_report(corpus, laid, tmp_path):
         (model,) = [line for line in report["scores"][task][corpus]["test"] if line["role"] == "model"]
         assert model["clips"] > 0
     for modality in used:  # but for what is broken on purpose, features of everything were trained on
-        having = sum(getattr(clip, modality) is not None for clip in clips)
+        having = sum(bool(clip.text if modality == "text" else clip.track(modality)) for clip in clips)
         for fold in report["folds"]:
             parts = [part[corpus] for part in fold["parts"].values()]
             assert sum(part["clips"] - part["missing"][modality] for part in parts) > having / 2

@@ -26,6 +26,7 @@ from extract.faces import PRESETS
 from extract.faces import cut as crop
 from extract.media import Files, Need
 from extract.picture import Sampling
+from extract.series import TICKS, Readings, Table
 from extract.weights import Weights
 from features import Grid
 
@@ -125,6 +126,9 @@ def clips(name, grid):
         return {
             f"c{i}": faces([face(spec, [x, y, x + 90, y + 120, 1]) for x, y in row]) for i, row in enumerate(corners)
         }
+    if spec.reads == "series":
+        lasting = {"usual": 3, "long": 7.3, "short": 1, "shortest": 0.01, "gappy": 4}
+        return {clip: cut.series(readings(spec, lasting[clip], clip), spec, grid) for clip in lasting}
     sounds = {
         "speech": kit.tone(150, 3, spec.rate_hz) * np.abs(kit.tone(2, 3, spec.rate_hz, 1)),
         "long": kit.noise(7.3, spec.rate_hz, seed=1) * 0.2,
@@ -136,6 +140,14 @@ def clips(name, grid):
         few = ("short", "silent") if name in LARGEST else ("speech", "short", "silent")
         sounds = {clip: sounds[clip] for clip in few}
     return {clip: cut.sound(sound.astype(np.float32), spec, grid) for clip, sound in sounds.items()}
+
+
+def readings(spec, seconds, clip="usual"):
+    """Return what tables of 120 rows a second hold, with numbers as large as positions; in a gappy clip many lack."""
+    rng = np.random.default_rng([len(clip), spec.columns])
+    values = (300 * rng.standard_normal((max(1, round(seconds * 120)), spec.columns))).astype(np.float32)
+    values[rng.random(values.shape) < (0.9 if clip == "gappy" else 0)] = np.nan
+    return Readings([Table(np.arange(len(values)) * TICKS // 120, values)], Fraction(len(values), 120))
 
 
 def pictures(shown, grid):
@@ -201,7 +213,8 @@ def test_spec_is_complete(name):
     assert np.dtype(spec.dtype).kind in "fu"
     grids = [Grid.parse(grid) for grid in spec.grids]
     assert [str(grid) for grid in grids] == list(spec.grids)
-    assert (spec.rate_hz > 0) == (spec.reads == "audio")
+    assert (spec.rate_hz > 0) == (spec.reads in ("audio", "series"))
+    assert (spec.columns > 0) == (spec.reads == "series") == bool(spec.series)
     assert (spec.size_px > 0) == (spec.reads == "faces") == bool(spec.preset)
     assert not spec.preset or spec.preset in PRESETS
     assert not spec.tokenizer or spec.reads == "text" or spec.dtype == "uint8"
@@ -292,6 +305,18 @@ def test_the_shortest_sound(name, samples):
     """A whole clip of a few samples gives finite features and no error."""
     units = cut.sound(np.full(samples, 0.1, np.float32), encoders.spec(name), Grid.parse("clip"))
     assert np.isfinite(features(name, {"c": units})["c"].values).all()
+
+
+@pytest.mark.parametrize("name", reading("series"))
+@pytest.mark.parametrize("lacks", [False, True])
+def test_the_shortest_series(name, lacks):
+    """A whole clip of a single row, and one in which every value is missing, give finite features and no error."""
+    spec = encoders.spec(name)
+    values = np.full((1, spec.columns), np.nan if lacks else 7, np.float32)
+    given = Readings([Table(np.zeros(1, np.int64), values)], Fraction(1, TICKS))
+    found = features(name, {"c": cut.series(given, spec, Grid.parse("clip"))})["c"]
+    assert np.isfinite(found.values).all()
+    assert found.valid.tolist() == [1]
 
 
 @pytest.mark.parametrize("name", reading("faces"))
@@ -472,3 +497,11 @@ def test_nothing_is_fetched(monkeypatch):
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "(1, 48, 384)"), done.stderr
+
+
+def test_iemocap_mocap_is_what_the_authors_average():
+    """In an utterance of twenty seconds without a gap each step is the mean that the authors' 200 equal parts have."""
+    given = readings(encoders.spec("iemocap_mocap"), 20)
+    found = features("iemocap_mocap", {"c": cut.series(given, encoders.spec("iemocap_mocap"), Grid.parse("clip"))})["c"]
+    parts = [part.mean(axis=0, dtype=np.float64) for part in np.array_split(given.tables[0].values, 200)]
+    np.testing.assert_allclose(found.values, parts, rtol=1e-6, atol=1e-5)

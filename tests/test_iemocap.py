@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import iemocap as small
 
-from manifests import Audio, ManifestError, Video, labels, scan
+from manifests import Audio, ManifestError, Series, Video, labels, scan
 from manifests.corpora import iemocap
 from manifests.expected import count
 from manifests.labels import one_hot
@@ -19,6 +19,7 @@ from manifests.tree import Tree
 REAL = Path(__file__).parents[2] / "shared" / "data" / "iemocap" / "iemocap_6way_ids_labels.csv"
 SESSION1 = "IEMOCAP_full_release/Session1"
 UNSEEN = small.UNSEEN
+NOT_TAKEN = "no turn takes it: none is rated, another of its tables is missing, or markers=speaker"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,8 @@ def test_a_whole_turn(clips):
     at = "IEMOCAP_full_release/Session2"
     assert clip.audio == Audio(f"{at}/sentences/wav/Ses02F_script01_1/Ses02F_script01_1_M000.wav")
     assert clip.video == Video(f"{at}/dialog/avi/DivX/Ses02F_script01_1.avi", 0.4, 0.8, "right")
+    tables = [f"{at}/sentences/MOCAP_{of}/{clip.dialogue_id}/{clip.id}.txt" for of in ("rotated", "hand", "head")]
+    assert clip.series == {"mocap": Series(tuple(tables), time_column=1)}
     assert (clip.split, clip.split_source) == ("session2", "the corpus' sessions")
     assert (clip.dialogue_id, clip.utt_index, clip.speaker_id, clip.sex) == ("Ses02F_script01_1", 1, "Ses02_M", "m")
     assert (clip.text, clip.text_source, clip.language, clip.duration_s) == ("Say hap.", "transcriptions", "en", 0.4)
@@ -190,9 +193,28 @@ def test_what_is_left_out_is_told(found):
         f"{wavs}_F001.wav": "not downloaded: a pointer of Git LFS (git lfs pull)",
         f"{wavs}_F002.wav": "an empty file",
         f"{wavs}_M008.wav": "no evaluation names it",
+        f"{SESSION1}/sentences/MOCAP_head/{UNSEEN}/{UNSEEN}_F000.txt": NOT_TAKEN,
     }
     assert found.tree.warnings == []
-    assert found.tree.junk == 12
+    assert found.tree.junk == 13
+
+
+def test_motion_capture_of_who_wears_the_markers(root, clips):
+    """A turn has motion capture where all three tables are there; with markers=speaker the listener's is left out."""
+    assert {clip.dialogue_id for clip in clips.values() if not clip.series} == {UNSEEN}
+    asked = scan("iemocap", root, {"markers": "speaker"})
+    shown = {clip.id for clip in asked.manifest.clips if clip.series}
+    assert shown == {name for name, clip in clips.items() if clip.series and name[5] == clip.speaker_id[-1]}
+    assert sum(why == NOT_TAKEN for why in asked.tree.left_out.values()) == 1 + 3 * 10
+
+
+def test_a_table_of_a_turn_that_nobody_rated(tmp_path):
+    """Tables that no turn takes are named, and a package without motion capture is read as before."""
+    one_dialogue(tmp_path, small.turn("Ses01F_impro01_F000", "ang", 0, 1))
+    assert scan("iemocap", tmp_path).manifest.clips[0].series == {}
+    tables = {f"sentences/MOCAP_{of}/Ses01F_impro01_F001.txt": small.markers(of, 0) for of in small.COLUMNS}
+    tree_kit.lay(tmp_path, tables)
+    assert scan("iemocap", tmp_path).tree.left_out == dict.fromkeys(tables, NOT_TAKEN)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from features import CacheError, Failure, Grid, Windows, Writer
 from features.entries import create, folder_of, root
 from features.failures import record
 from features.index import FILE
-from manifests import Audio, Video
+from manifests import Audio, Series, Video
 
 TOYS = ("toy_audio", "toy_frames", "toy_text")
 ALL = {"a", "b", "long0", "long1", "mute", "wav", "flac", "text0", "text1"}
@@ -179,20 +179,21 @@ TRACKS = [
     (Audio("a.mp4"), "audio", "8dc2c724d8a22340768e12b5a3403890"),
     (Audio("é.wav", 0.5, 2, "left", -0.04), "audio", "1b86eedb38b61e88c107f6cafd4b2ecd"),
     (Audio("gone.wav"), "audio", "f6c8611005cb63d2c343da674fb7da22"),
-    (Video("a.mp4"), "frames", "3ef4b70b8939f160f032ec148a5af29d"),
-    (Video("a.mp4", 1, 1.5, "right", 0.1), "faces", "b459908d7e9816a02e524c3a83fbac70"),
+    (Video("a.mp4"), "video", "3ef4b70b8939f160f032ec148a5af29d"),
+    (Video("a.mp4", 1, 1.5, "right", 0.1), "video", "b459908d7e9816a02e524c3a83fbac70"),
+    (Series(("a.mp4", "é.wav"), 0.5, time_column=1), "mocap", "a58b038be2fed06d521765942145efb4"),
 ]
 
 
-@pytest.mark.parametrize(("track", "reads", "digest"), TRACKS)
-def test_a_digest_of_format_1_never_drifts(roots, track, reads, digest):
+@pytest.mark.parametrize(("track", "medium", "digest"), TRACKS)
+def test_a_digest_of_format_1_never_drifts(roots, track, medium, digest):
     """What an encoder read has the digest that caches of the first day hold, so that none of them becomes stale."""
     (roots / "a.mp4").write_bytes(b"not really a film")
     (roots / "é.wav").touch()
-    name = "audio" if reads == "audio" else "video"
-    clip = kit.clip(id="c", text=" Ça va?\n", **{name: asdict(track)})
+    lies = {"series": {medium: track}} if isinstance(track, Series) else {medium: asdict(track)}
+    clip = kit.clip(id="c", text=" Ça va?\n", **lies)
     sources = Sources(kit.manifest(roots, [clip]))
-    assert sources.of([clip], reads) == {"c": digest}
+    assert sources.of([clip], medium) == {"c": digest}
     assert sources.of([clip], "text") == {"c": "3bedda023549f6566c024710e00ca466"}
 
 

@@ -1,9 +1,10 @@
 """One frozen encoder per file: a `SPEC` and `load(device, precision)`, which returns `encode(batch, valid)`.
 
 `encode` is given units of one kind and one shape from any clips: (b, samples) float32 sound, (b, h, w, 3) uint8 frames
-or face crops, or b strings; `valid` says how many leading samples of each are real, of a face whether there is one. It
-returns (b, t, ...) features, or `Encoded` when units differ in length or carry side channels. It never opens a file,
-cuts, batches, averages or writes. What `SPEC.options` offers, `load` takes by name.
+or face crops, b strings, or (b, steps, columns) float32 series of numbers; `valid` says how many leading samples or
+steps of each are real, of a face whether there is one. It returns (b, t, ...) features, or `Encoded` when units differ
+in length or carry side channels. It never opens a file, cuts, batches, averages or writes. What `SPEC.options` offers,
+`load` takes by name.
 
 Being a file in this folder is the registration; an underscore means not one of them. Importing an encoder imports no
 heavy library: that is left to `load`.
@@ -23,7 +24,9 @@ from features.key import Precision, Variant
 from features.windows import Array
 from manifests import unknown
 
-Reads = Literal["audio", "frames", "faces", "text"]
+Reads = Literal["audio", "frames", "faces", "text", "series"]
+MEDIA: Mapping[Reads, str] = {"audio": "audio", "frames": "video", "faces": "video", "text": "text"}
+"""Where what is read lies; a series has a name of its own."""
 WINDOWS = "windows(3,2,2)"
 """The house's default grid."""
 
@@ -41,6 +44,11 @@ class Spec:
     steps: int | None = None
     """Time steps of a window of the default grid; nothing where units differ in length."""
     rate_hz: int = 0
+    """Samples of sound, or steps of a series, a second."""
+    series: str = ""
+    """Which of a clip's series it reads."""
+    columns: int = 0
+    """How many numbers a series holds at each moment."""
     size_px: int = 0
     resize: Literal["bilinear", "nearest"] = "bilinear"
     """How face crops are brought to `size_px`."""
@@ -69,6 +77,11 @@ class Spec:
     trained_on: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     cite: str = ""
+
+    @property
+    def medium(self) -> str:
+        """Name the medium of a clip in which it finds what it reads."""
+        return self.series or MEDIA[self.reads]
 
     @property
     def detects(self) -> bool:

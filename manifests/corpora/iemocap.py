@@ -7,6 +7,7 @@ Licence: a signed release form, for research; nothing but ids may leave the lab.
 
 Layout: one evaluation and one transcript per dialogue, one wav per turn, one film per dialogue, in which both actors
 stand side by side. The package without films is read too, and so are dialogues' wavs where no turn has one of its own.
+Three tables per turn have the markers of motion capture, 120 rows a second: face, hands and head (series `mocap`).
 
 Options:
 - side=wearer_left takes who speaks from the left half of the film if they wear the markers, else from the right;
@@ -15,12 +16,16 @@ Options:
 - happy=strict keeps excited turns out of `happy`; merged, as the field has it, makes happy and excited one class.
 - labels=votes makes soft labels of what the raters said, one vote a rater, instead of their majority. A task has a
   label where more than half of the votes are for its classes.
+- markers=speaker leaves out the motion capture of turns in which who wears the markers listens; wearer keeps it.
 - channel, for dialogues' wavs only, said to have an actor in each channel: mix hears both; wearer_left, wearer_right,
   female_left and female_right hear who speaks. Which of the four is right is not documented: listen.
 
 Quirks:
 - The letter after the session tells who wears the markers, the last letter who speaks: `Ses01F_impro01_M000` is the
   man of session 1.
+- One actor of a dialogue wears markers: beside the other's turns, motion capture shows who listens.
+- A turn has motion capture where all three of its tables are there; a marker that is hidden is `NaN`. Their layout is
+  from public code that reads them; whether seconds count from the turn or the dialogue, which they do not say, is one.
 - Without a majority the emotion is `xxx`: such turns are kept and flagged, without a class, with their ratings.
 - Dominance may be missing; the house calls activation arousal.
 - `fru`, `oth` and `xxx` are none of the seven emotions; the six classes of `emotion6` have `fru`.
@@ -33,7 +38,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from manifests.clip import Audio, Clip, Video
+from manifests.clip import Audio, Clip, Series, Video
 from manifests.labels import TASKS, Vector, shares
 from manifests.labels import of as label_of
 from manifests.licence import Licence
@@ -47,7 +52,8 @@ ROOT/                                                       or one with a wrappe
   Session1/dialog/transcriptions/Ses01F_impro01.txt
   Session1/dialog/avi/DivX/Ses01F_impro01.avi               not in the package without films
   Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav
-  Session1/dialog/wav/Ses01F_impro01.wav                    read only where there is no sentences/wav"""
+  Session1/dialog/wav/Ses01F_impro01.wav                    read only where there is no sentences/wav
+  Session1/sentences/MOCAP_rotated/Ses01F_impro01/Ses01F_impro01_F000.txt    and MOCAP_hand, MOCAP_head, or none"""
 BIBTEX = """\
 @article{busso2008iemocap, doi = {10.1007/s10579-008-9076-6}, year = {2008}, volume = {42}, number = {4},
   title = {{IEMOCAP}: Interactive Emotional Dyadic Motion Capture Database}, pages = {335--359},
@@ -113,6 +119,8 @@ KINDS = {"majority": "majority", "votes": "vote series"}
 SCALES = {"valence": "valence", "activation": "arousal", "dominance": "dominance"}
 """How raters called what the house predicts."""
 FRAME_S = 1001 / 30_000
+MARKERS = ("rotated", "hand", "head")
+"""Whose tables stand side by side, in this order: frame, seconds, and then 165, 18 and 6 numbers a row."""
 _DIALOGUE = r"Ses0[1-5][FM]_(?:impro\d\d[ab]?|script\d\d_\d[ab]?)"
 _UTTERANCE = re.compile(
     r"(?P<dialogue>Ses0(?P<session>[1-5])(?P<wearer>[FM])_(?P<scene>impro\d\d|script\d\d_\d)[ab]?)_(?P<speaker>[FM])\d{3}",
@@ -144,12 +152,17 @@ class Turn:
         """Return the name of the turn, the same in every folder."""
         return self.parts[0]
 
+    @property
+    def of_wearer(self) -> bool:
+        """Return whether who speaks wears the markers."""
+        return self.parts["speaker"] == self.parts["wearer"]
+
     def half(self, rule: str) -> Literal["left", "right"] | None:
         """Return the half, of a picture or of two channels, in which a rule like `wearer_left` has who speaks."""
         who, _, half = rule.partition("_")
         if not half:
             return None
-        first = self.parts["speaker"] == {"wearer": self.parts["wearer"], "female": "F"}[who]
+        first = self.of_wearer if who == "wearer" else self.parts["speaker"] == "F"
         return "left" if first == (half == "left") else "right"
 
 
@@ -160,6 +173,9 @@ class Media:
     sentences: Mapping[str, str]
     dialogues: Mapping[str, str]
     films: Mapping[str, str]
+    tables: Mapping[tuple[str, str], str]
+    """Of motion capture, by what they are of and by turn."""
+    markers: str
     channel: str
     side: str
     offset_s: float
@@ -177,11 +193,18 @@ class Media:
         path = self.films.get(turn.parts["dialogue"].lower())
         return Video(path, turn.start_s, turn.end_s, turn.half(self.side) or "full", self.offset_s) if path else None
 
+    def series(self, turn: Turn) -> dict[str, Series]:
+        """Return where the motion capture of a turn lies."""
+        paths = tuple(path for of in MARKERS if (path := self.tables.get((of, turn.id.lower()))))
+        shown = len(paths) == len(MARKERS) and (turn.of_wearer or self.markers == "wearer")
+        return {"mocap": Series(paths, time_column=1)} if shown else {}
+
 
 def clips(
     tree: Tree,
     *,
     side: Literal["wearer_left", "wearer_right", "full"] = "wearer_left",
+    markers: Literal["wearer", "speaker"] = "wearer",
     channel: Literal["mix", "wearer_left", "wearer_right", "female_left", "female_right"] = "mix",
     offset_frames: float = 0.0,
     happy: Literal["merged", "strict"] = "merged",
@@ -191,12 +214,14 @@ def clips(
     sentences = tree.index(rf"sentences/wav/(?:[^/]+/)?({_DIALOGUE}_[FM]\d{{3}})\.wav", lower=True)
     dialogues = {} if sentences else tree.index(rf"dialog/wav/({_DIALOGUE})\.wav", lower=True)
     films = tree.index(rf"dialog/avi/(?:DivX/)?({_DIALOGUE})\.avi", lower=True)
-    media = Media(sentences, dialogues, films, channel, side, offset_frames * FRAME_S)
+    tables = _tables(tree)
+    media = Media(sentences, dialogues, films, tables, markers, channel, side, offset_frames * FRAME_S)
     if dialogues:
         heard = "both actors (see the option channel)" if channel == "mix" else f"one actor in each channel, {channel}"
         tree.warn(f"no sentences/wav: sound is cut from the wavs of whole dialogues, which hear {heard}")
     texts = _texts(tree)
     unnamed = sentences | dialogues | films
+    not_taken = set(tables.values())
     for name, path in sorted(tree.index(r"EmoEvaluation/([^/]+)\.txt", lower=True).items()):
         if not re.fullmatch(_DIALOGUE, name, re.ASCII | re.IGNORECASE):
             tree.leave_out(path, "not named like a dialogue, Ses01F_impro01")
@@ -205,11 +230,24 @@ def clips(
         for place, turn in enumerate(_turns(tree, path, name)):
             unnamed.pop(turn.id.lower(), None)
             said = _votes(tree, path, turn) if labels == "votes" else {WORDS[turn.emotion]: 1.0}
-            yield _clip(turn, place, media, texts.pop(turn.id, ""), _labels(said, happy), KINDS[labels])
+            clip = _clip(turn, place, media, texts.pop(turn.id, ""), _labels(said, happy), KINDS[labels])
+            not_taken.difference_update(path for track in clip.series.values() for path in track.paths)
+            yield clip
+    for path in sorted(not_taken):
+        tree.leave_out(path, "no turn takes it: none is rated, another of its tables is missing, or markers=speaker")
     for path in unnamed.values():
         tree.leave_out(path, "no evaluation names it")
     for turn_id in texts:
         tree.leave_out(turn_id, "written down, but not rated")
+
+
+def _tables(tree: Tree) -> dict[tuple[str, str], str]:
+    """Return the tables of motion capture by what they are of, and by turn."""
+    found: dict[tuple[str, str], str] = {}
+    pattern = rf"sentences/MOCAP_({'|'.join(MARKERS)})/(?:[^/]+/)?({_DIALOGUE}_[FM]\d{{3}})\.txt"
+    for path, match in tree.find(pattern):
+        found.setdefault((match[1].lower(), match[2].lower()), path)
+    return found
 
 
 def _turns(tree: Tree, path: str, name: str) -> list[Turn]:
@@ -338,6 +376,7 @@ def _clip(turn: Turn, place: int, media: Media, text: str, labels: Mapping[str, 
         duration_s=round(turn.end_s - turn.start_s, 4),
         audio=audio,
         video=video,
+        series=media.series(turn),
         text=text or None,
         text_source="transcriptions" if text else None,
         native={

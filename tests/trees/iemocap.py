@@ -1,5 +1,6 @@
 """IEMOCAP in small: one dialogue of four classes in each of its five sessions, and every habit of its files."""
 
+import numpy as np
 import tree_kit
 
 FUSE = ("tasks=emotion4", "protocol=sessions")
@@ -7,6 +8,8 @@ DIALOGUES = ("Ses01F_impro01", "Ses02F_script01_1", "Ses03M_impro05a", "Ses04M_s
 UNSEEN = "Ses01M_impro02"
 SECONDS = 0.4
 TURNS = (("F000", "neu"), ("M000", "hap"), ("F001", "sad"), ("M001", "ang"))
+COLUMNS = {"rotated": 165, "hand": 18, "head": 6}
+ROWS_HZ = 120
 HEAD = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 WORDS = {"neu": "Neutral", "hap": "Happiness", "exc": "Excited", "sad": "Sadness", "ang": "Anger", "fru": "Frustration"}
 
@@ -29,6 +32,19 @@ def dialogue(name, turns=TURNS):
         f"{turn_id} [{at_s:08.4f}-{at_s + SECONDS:08.4f}]: Say {emotion}.\n" for turn_id, emotion, at_s in spans
     )
     return rated, said
+
+
+def markers(of, seed, seconds=SECONDS):
+    """Return a table of motion capture: two lines of head, 120 rows a second, and now and then a hidden marker."""
+    rng, columns = np.random.default_rng([seed, COLUMNS[of]]), COLUMNS[of]
+    values = rng.normal(0, 50, columns) + rng.normal(0, 1, (round(seconds * ROWS_HZ), columns)).cumsum(axis=0)
+    values[rng.random((len(values), columns // 3)).repeat(3, axis=1) < 0.02] = np.nan
+    names = "pitch roll yaw tra_x tra_y tra_z" if of == "head" else " ".join(f"M{i}" for i in range(columns // 3))
+    rows = (
+        f"{i + 1} {i / ROWS_HZ:.5f} " + " ".join("NaN" if np.isnan(value) else f"{value:.2f}" for value in row)
+        for i, row in enumerate(values)
+    )
+    return "\n".join([f"Frame# Time {names}", "X Y Z " * (columns // 3), *rows, ""])
 
 
 def lay(root):
@@ -56,6 +72,8 @@ def lay(root):
         tree_kit.wav(top / session / "dialog/wav" / f"{name}.wav", len(TURNS) * SECONDS, channels=2)
         for number, (tail, _) in enumerate(TURNS):
             tree_kit.wav(top / session / "sentences/wav" / name / f"{name}_{tail}.wav", SECONDS, hz=220 + 20 * number)
+            tables = {f"MOCAP_{of}/{name}/{name}_{tail}.txt": markers(of, 10 * int(name[4]) + number) for of in COLUMNS}
+            tree_kit.lay(top / session / "sentences", tables)
     tree_kit.lay(top.parent, {"._IEMOCAP_full_release": tree_kit.FORK, "IEMOCAP_full_release/README.txt": "Hello.\n"})
     _lay_unseen(top / "Session1")
 
@@ -90,6 +108,8 @@ def _lay_unseen(session):
             f"sentences/wav/{UNSEEN}/{UNSEEN}_F001.wav": tree_kit.LFS,
             f"sentences/wav/{UNSEEN}/{UNSEEN}_F002.wav": b"",
             f"sentences/wav/{UNSEEN}/._{UNSEEN}_F000.wav": tree_kit.FORK,
+            f"sentences/MOCAP_head/{UNSEEN}/{UNSEEN}_F000.txt": markers("head", 0),
+            f"sentences/MOCAP_head/{UNSEEN}/._{UNSEEN}_F000.txt": tree_kit.FORK,
         },
     )
     for tail in ("F000", "M000", "M001", "M008"):
