@@ -32,7 +32,9 @@ class Batch:
     dialogue: Tensor
     """(b) whole number: clips of one conversation share it; -1 stands alone."""
     turn: Tensor
-    """(b) whole number: the clip's place in its conversation."""
+    """(b) whole number: the clip's place in its conversation; a number that is skipped is a turn that is not there."""
+    speaker: Tensor
+    """(b) whole number: clips of one voice share it; -1 is nobody known."""
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     """Task to (b, k): one-hot, soft, several or a score; zero where unknown."""
     known: Mapping[str, Tensor] = field(default_factory=dict)
@@ -56,12 +58,6 @@ class Batch:
     def present(self) -> dict[str, Tensor]:
         """Modality to (b) bool: the clip has at least one window of it."""
         return {modality: mask.any(dim=1) for modality, mask in self.windows.items()}
-
-    @property
-    def same_dialogue(self) -> Tensor:
-        """(b, b) bool: two clips belong to one conversation; every clip to its own."""
-        shared = (self.dialogue[:, None] == self.dialogue[None, :]) & (self.dialogue[:, None] >= 0)
-        return shared | torch.eye(len(self), dtype=torch.bool, device=shared.device)
 
     def mean_of_windows(self, modality: str) -> Tensor:
         """(b, t, d): the element-wise mean of a clip's windows; zero where it has none."""
@@ -105,6 +101,7 @@ class Batch:
             steps=move(self.steps),
             dialogue=self.dialogue.to(device),
             turn=self.turn.to(device),
+            speaker=self.speaker.to(device),
             labels=move(self.labels),
             known=move(self.known),
         )

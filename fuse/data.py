@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from features import CacheError, Reader
-from fuse import decide, entries
+from fuse import compress, decide, entries
 from fuse.batch import Batch, Shapes
 from fuse.recipe import Recipe
 from fuse.source import Source
@@ -45,6 +45,7 @@ class Dataset:
     known: Mapping[str, Tensor]
     dialogue: Tensor
     turn: Tensor
+    speaker: Tensor
     entries: Mapping[str, tuple[Path, ...]]
     """Modality to the folders of the cache entries."""
     notes: tuple[str, ...]
@@ -57,13 +58,17 @@ class Dataset:
     """(examples) the window of each example; nothing where an example is a whole clip."""
     block_bytes: int
     """What is read at once when features are streamed."""
+    conversations: bool
+    """Whether a batch holds conversations, none of them in part, or any clips."""
+    most_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Modality to how many steps its windows are brought to at most."""
     scaling: Mapping[str, tuple[Tensor, Tensor]] = dataclasses.field(default_factory=dict)
     device: torch.device = CPU
 
     @property
     def shapes(self) -> Shapes:
         """Return (t, d) by modality."""
-        return {modality: source.shape for modality, source in self.sources.items()}
+        return compress.shortened(_shapes(self.sources), self.most_steps)
 
     @cached_property
     def covered(self) -> dict[str, Tensor]:
@@ -113,12 +118,13 @@ class Dataset:
         """Yield batches of examples in the order given; streamed, in that order within each block of the disk.
 
         A block is visited when its first example would be, and read while the one before is used; no batch crosses it,
-        unless all is asked for at once.
+        unless all is asked for at once. Whole conversations come in the order of their first examples, as many at a
+        time as there are examples for; one alone may be longer.
         """
         if self.stored is not None or whole:
             place = None if self.stored else self._clips_of(examples)
             stored = self.stored or self._load(self._clips_of(examples))
-            for chosen in torch.split(examples, size):
+            for chosen in self._together(examples, size):
                 yield chosen, self._batch(chosen, stored, place)
             return
         blocks = self._blocks_of(examples)
@@ -127,8 +133,31 @@ class Dataset:
             for number, block in enumerate(blocks):
                 stored = coming.pop().result()
                 coming = [ahead.submit(self._load, after.clips) for after in blocks[number + 1 : number + 2]]
-                for chosen in torch.split(block.examples, size):
+                for chosen in self._together(block.examples, size):
                     yield chosen, self._batch(chosen, stored, block.clips)
+
+    def _together(self, examples: Tensor, size: int) -> Iterator[Tensor]:
+        """Cut examples into those of one batch."""
+        if not self.conversations:
+            yield from torch.split(examples, size)
+            return
+        numbers = self._conversation[self.clip_of[examples]]
+        by_conversation: dict[int, list[int]] = {}
+        for example, number in zip(examples.tolist(), numbers.tolist(), strict=True):
+            by_conversation.setdefault(number, []).append(example)
+        chosen: list[int] = []
+        for some in by_conversation.values():
+            if chosen and len(chosen) + len(some) > size:
+                yield torch.tensor(chosen)
+                chosen = []
+            chosen += some
+        if chosen:
+            yield torch.tensor(chosen)
+
+    @cached_property
+    def _conversation(self) -> Tensor:
+        """(clips) a number that clips of one conversation share and nobody else has."""
+        return torch.where(self.dialogue >= 0, self.dialogue, -1 - torch.arange(len(self.dialogue)))
 
     def _batch(self, examples: Tensor, stored: Mapping[str, Stored], place: Sequence[int] | None) -> Batch:
         clips = self.clip_of[examples]
@@ -142,12 +171,14 @@ class Dataset:
             steps={modality: steps for modality, (_, _, steps) in taken.items()},
             dialogue=self.dialogue[clips],
             turn=self.turn[clips],
+            speaker=self.speaker[clips],
             labels={task: labels[clips] for task, labels in self.labels.items()},
             known={task: known[clips] for task, known in self.known.items()},
         ).to(self.device)
 
     def _load(self, clips: Sequence[int]) -> dict[str, Stored]:
-        loaded = {modality: source.load(clips).to(self.device) for modality, source in self.sources.items()}
+        read = _read(self.sources, clips, self.most_steps)
+        loaded = {modality: one.to(self.device) for modality, one in read.items()}
         return {m: one.standardised(*self.scaling[m]) if m in self.scaling else one for m, one in loaded.items()}
 
     def _clips_of(self, examples: Tensor) -> list[int]:
@@ -161,13 +192,16 @@ class Dataset:
 
     @cached_property
     def _block_of(self) -> Tensor:
-        """(clips) which block each clip is in: as many as fit, side by side on the disk."""
+        """(clips) which block each clip is in: as many as fit, side by side on the disk; a conversation is in one."""
         largest = max(self.sources.values(), key=lambda source: source.bytes)
         sizes = sum(source.steps * source.step_bytes for source in self.sources.values())
         ends = np.cumsum(np.asarray(sizes)[largest.order])
         blocks = torch.zeros(len(self.clips), dtype=torch.long)
         blocks[largest.order] = torch.from_numpy((ends - 1).clip(min=0) // self.block_bytes)
-        return blocks
+        if not self.conversations:
+            return blocks
+        _, first, conversation = np.unique(self._conversation.numpy(), return_index=True, return_inverse=True)
+        return blocks[torch.from_numpy(first)][torch.from_numpy(conversation)]
 
     def standardised(self, train: Sequence[int]) -> "Dataset":
         """Return the dataset with every feature at mean 0 and deviation 1 over some clips.
@@ -235,11 +269,12 @@ def load(clips: Sequence[Clip], recipe: Recipe) -> Dataset:
         for modality, by in found.items()
     }
     labels, known = _labels(clips, recipe.tasks)
-    dialogue, turn = _dialogues(clips)
+    dialogue, turn = _dialogues(clips, recipe.data.turns)
     clip_of, window_of = _examples(sources, len(clips), vote=recipe.data.windows == "vote")
     limit = int(recipe.data.memory_gb * GB) or int(SPARED * _free_bytes())
     fits = sum(source.bytes for source in sources.values()) <= limit
-    stored = {m: source.load(range(len(clips))) for m, source in sources.items()} if fits else None
+    notes += compress.notes(_shapes(sources), recipe.data.compress)
+    stored = _read(sources, range(len(clips)), recipe.data.compress) if fits else None
     return Dataset(
         tuple(clips),
         sources,
@@ -248,13 +283,30 @@ def load(clips: Sequence[Clip], recipe: Recipe) -> Dataset:
         known,
         dialogue,
         turn,
+        _speakers(clips),
         folders,
         tuple(notes),
         _digest(clips, sources, folders, recipe.tasks),
         clip_of,
         window_of,
         block_bytes=max(1, limit // 3),
+        conversations=recipe.context != "none",
+        most_steps=recipe.data.compress,
     )
+
+
+def _shapes(sources: Mapping[str, Source]) -> Shapes:
+    """Return (t, d) by modality, as the cache has them."""
+    return {modality: source.shape for modality, source in sources.items()}
+
+
+def _read(sources: Mapping[str, Source], clips: Sequence[int], most: Mapping[str, int]) -> dict[str, Stored]:
+    """Read some clips of every modality, and bring the windows of some to so many steps."""
+    read = {}
+    for modality, source in sources.items():
+        stored = source.load(clips)
+        read[modality] = compress.compressed(stored, most[modality]) if modality in most else stored
+    return read
 
 
 def _examples(sources: Mapping[str, Source], clips: int, *, vote: bool) -> tuple[Tensor, Tensor | None]:
@@ -287,12 +339,34 @@ def _labels(clips: Sequence[Clip], tasks: Sequence[str]) -> tuple[dict[str, Tens
     return labels, known
 
 
-def _dialogues(clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
+def _dialogues(clips: Sequence[Clip], limit: int) -> tuple[Tensor, Tensor]:
+    """Return each clip's conversation and its place there; one with more turns than the limit is cut evenly.
+
+    A clip whose place is not known stands alone. Two that claim one place stand there in the manifest's order.
+    """
+    whole: dict[tuple[str, str, str], list[int]] = {}
+    for i, clip in enumerate(clips):
+        if clip.dialogue_id and clip.utt_index is not None:
+            whole.setdefault((clip.corpus, clip.split, clip.dialogue_id), []).append(i)
+    dialogue, turn = torch.full((len(clips),), -1), torch.zeros(len(clips), dtype=torch.long)
+    number = 0
+    for members in whole.values():
+        in_order = sorted(members, key=lambda i: clips[i].utt_index or 0)
+        places: list[int] = []
+        for i in in_order:
+            places.append(max(clips[i].utt_index or 0, places[-1] + 1 if places else 0))
+        turn[in_order] = torch.tensor(places)
+        for piece in torch.tensor(in_order).tensor_split(-(-len(in_order) // limit)):
+            dialogue[piece] = number
+            number += 1
+    return dialogue, turn
+
+
+def _speakers(clips: Sequence[Clip]) -> Tensor:
     numbers: dict[tuple[str, str], int] = {}
-    dialogue = [
-        numbers.setdefault((clip.corpus, clip.dialogue_id), len(numbers)) if clip.dialogue_id else -1 for clip in clips
-    ]
-    return torch.tensor(dialogue), torch.tensor([clip.utt_index or 0 for clip in clips])
+    return torch.tensor(
+        [numbers.setdefault((clip.corpus, clip.speaker_id), len(numbers)) if clip.speaker_id else -1 for clip in clips]
+    )
 
 
 def _digest(

@@ -12,6 +12,10 @@ class Data:
     windows: Literal["mean", "vote", "all"] = "mean"
     """Average the windows of a clip element-wise, as paper 000 does; take each as an example and let them vote, as its
     precursor does; or keep them all, for models that look at several."""
+    turns: int = 128
+    """Longest conversation that a model looks at as one; a longer one is cut evenly."""
+    compress: Mapping[str, int] = field(default_factory=dict)
+    """Most steps that a window of a modality has; of more the most similar neighbours are merged (1 is their mean)."""
     standardise: bool = False
     """Bring every feature to mean 0 and deviation 1 over the training clips."""
     memory_gb: float = 0.0
@@ -64,8 +68,10 @@ class Train:
     focus: float = 0.0
     """How much less a clip counts that is right already (focal loss, usually 2); 0 is plain cross-entropy.
     A model with a loss of its own keeps that."""
-    score_loss: Literal["distance", "concordance"] = "distance"
-    """What scores are trained by: how far each is off, or 1 minus the concordance of a batch."""
+    score_loss: Literal["distance", "concordance", "ranklist"] = "distance"
+    """What scores are trained by: how far each is off; 1 minus the concordance of a batch; or whether a batch is in the
+    right order (RankList), beside which the distance counts a tenth, so that a score stays near its scale. Distances
+    of a model that was trained by order are still not to be compared with others'; its correlation is."""
     task_weights: Mapping[str, float] = field(default_factory=dict)
     """What each task's loss counts; 1 where nothing is said."""
     part_weight: float = 0.0

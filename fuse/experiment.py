@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor, nn
 
 import manifests
-from fuse import data, floors, handover, models, predict, protocol
+from fuse import data, floors, handover, models, predict, protocol, strategies
 from fuse.data import Dataset
 from fuse.protocol import Split
 from fuse.recipe import Recipe
@@ -31,7 +31,10 @@ from fuse.train import Seed
 
 SCORED = ("dev", "test")
 RANDOM_NOTE = "The features are of encoders with random weights. These numbers mean nothing; they show that it runs."
-CODE = "augment batch data decide entries handover losses metrics predict protocol schedule source stored train".split()
+CODE = (
+    "augment batch compress conversation data decide entries handover losses metrics predict protocol schedule seams "
+    "source stored train"
+).split()
 """Modules that decide what weights a run ends with; changed code must not continue an old run."""
 
 
@@ -54,7 +57,7 @@ class Experiment:
         weights = handover.digest(Path(self.recipe.weights)) if self.recipe.weights else ""
         settings = json.dumps({**self.recipe.to_json(), "weights": weights}, sort_keys=True)
         before = [stage.folder.name for stage in self.stages]
-        what = f"{settings}\n{self.data.digest}\n{_code_digest(self.recipe.model)}\n{before}"
+        what = f"{settings}\n{self.data.digest}\n{_code_digest(self.recipe)}\n{before}"
         digest = hashlib.sha256(what.encode()).hexdigest()[:8]
         runs = Path(os.environ.get("RUNS_ROOT") or ".runs")
         return runs / f"{self.recipe.name}-{'+'.join(self.recipe.corpora)}-{digest}"
@@ -121,6 +124,7 @@ class Experiment:
             },
             ablated={f"without {m}": predictions({"test": say(split.test, (*absent, m))}) for m in lost},
             thresholds={task: bar for task, bar in bars.items() if joined.several(task)},
+            seconds=seed.progress.seconds,
         )
 
     def fold(self, split: Split, outcomes: tuple[Outcome, ...]) -> Fold:
@@ -168,7 +172,7 @@ class Experiment:
     def _provenance(self) -> dict[str, Any]:
         return {
             "code": _commit(),
-            "training code": _code_digest(self.recipe.model),
+            "training code": _code_digest(self.recipe),
             "libraries": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
             "python": platform.python_version(),
             "features": {m: ", ".join(folder.name for folder in folders) for m, folders in self.data.entries.items()},
@@ -195,7 +199,8 @@ def _prepared(recipe: Recipe, stages: tuple[Experiment, ...], joined: dict[str, 
     shelf = [manifests.read(corpus) for corpus in recipe.corpora]
     clips = [clip for manifest in shelf for clip in manifest.clips]
     division = protocol.splits(clips, recipe)
-    same = repr((recipe.corpora, recipe.used, recipe.encoders, recipe.tasks, recipe.data, recipe.without, recipe.model))
+    named = (recipe.corpora, recipe.used, recipe.encoders, recipe.tasks, recipe.data, recipe.without, recipe.model)
+    same = repr((*named, recipe.context))
     if same not in joined:
         joined[same] = data.load(clips, recipe)
     found = joined[same]
@@ -232,19 +237,25 @@ def _commit() -> str:
         return "no git checkout"
 
 
-def _code_digest(model: str) -> str:
+def _code_digest(recipe: Recipe) -> str:
     """Digest what decides the weights: changed code must not continue an old run."""
     package = Path(__file__).parent
     files = [package / f"{name}.py" for name in CODE]
-    files += [Path(str(module.__file__)) for module in _behind(models.module(model))]
+    found: tuple[ModuleType, ...] = ()
+    for module in (models.module(recipe.model), *map(strategies.module, recipe.strategies)):
+        found = _behind(module, found)
+    files += [Path(str(module.__file__)) for module in found]
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:12]
 
 
 def _behind(module: ModuleType, found: tuple[ModuleType, ...] = ()) -> tuple[ModuleType, ...]:
-    """Return a model's module and those of its folder that it is made of."""
+    """Return the module of a model or strategy and those of its folder that it is made of."""
     found = (*found, module)
     for value in vars(module).values():
         name = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
-        if name.startswith(f"{models.__name__}.") and sys.modules[name] not in found:
+        if (
+            name.startswith(tuple(f"{package.__name__}." for package in (models, strategies)))
+            and sys.modules[name] not in found
+        ):
             found = _behind(sys.modules[name], found)
     return found

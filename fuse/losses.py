@@ -1,5 +1,6 @@
 """What training minimises: the loss of each clip by the kind of its task, averaged over those that have the label."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -57,6 +58,68 @@ def concordance(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
     together = 2 * ((said - said.mean()) * (true - true.mean())).mean()
     apart = said.var(correction=0) + true.var(correction=0) + (said.mean() - true.mean()) ** 2
     return (1 - together / apart.clamp(min=1e-8)).to(logits.dtype)
+
+
+ANCHOR = 0.1
+"""What the distance counts beside `ranklist`, which alone leaves open where scores lie and how far apart."""
+
+
+def ranklist(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
+    """Return the loss of the order of values (b, 1) over the clips in `known` (b), by RankList (Naini et al. 2025).
+
+    As RankNet has it, a pair in which `a` is truly above `b` costs log(1 + exp(b - a)). Clips are ranked by their
+    targets, equal ones on one rank; pairs that are equally many ranks apart are one list, for which the sum over pairs
+    becomes log(1 + sum of exp(b - a)), and the lists of all distances are averaged. `ANCHOR` of the distance is added.
+
+    Inferred, because only the summary is known (RankNet for lists, local and not local, log-sum-exp, skips): this
+    formula; ranks in the place of positions; all skips from the beginning, each as heavy; no least margin; the anchor.
+    """
+    said, true = logits[known, 0].double(), targets[known, 0].double()
+    if not len(true):
+        return logits.sum() * 0
+    rank: Tensor = torch.unique(true, return_inverse=True)[1]
+    apart = rank[:, None] - rank
+    skip, wrong = apart[apart > 0] - 1, (said - said[:, None])[apart > 0]
+    most = wrong.new_zeros(int(rank.max())).scatter_reduce(0, skip, wrong.detach(), "amax")
+    sums = (-most).exp().index_add(0, skip, (wrong - most[skip]).exp())
+    order = (most + sums.log()).sum() / max(1, len(most))
+    return (order + ANCHOR * (said - true).abs().mean()).to(logits.dtype)
+
+
+OF_BATCHES: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "concordance": concordance,
+    "ranklist": ranklist,
+}
+"""What scores can be trained by that is of a batch, not of clips."""
+
+
+def supervised_contrast(vectors: Tensor, classes: Tensor, temperature: float) -> Tensor:
+    """Return how much nearer clips are to others of their class than to any, by Khosla et al. (2020), equation 2.
+
+    Vectors (b, d) have length 1. A clip whose class no other clip has teaches nothing itself.
+    """
+    alike = vectors @ vectors.T / temperature
+    itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
+    same = (classes[:, None] == classes) & ~itself
+    log_shares = alike.masked_fill(itself, torch.finfo(alike.dtype).min).log_softmax(dim=1)
+    each = -torch.where(same, log_shares, 0).sum(dim=1) / same.sum(dim=1).clamp(min=1)
+    return averaged(each, same.any(dim=1))
+
+
+def inter_class_contrast(vectors: Tensor, classes: Tensor, temperature: float) -> Tensor:
+    """Return how much nearer clips are to the centre of their class than to those of other classes.
+
+    Vectors (b, d) have length 1, centres too. It is averaged within each class and then over classes, so that rare
+    ones count as much. One class alone teaches nothing.
+    """
+    if not len(classes):
+        return vectors.sum() * 0
+    _, place, sizes = torch.unique(classes, return_inverse=True, return_counts=True)
+    members: Tensor = functional.one_hot(place).to(vectors.dtype)
+    centres = functional.normalize(members.T @ vectors, dim=1)
+    each = functional.cross_entropy(vectors @ centres.T / temperature, place, reduction="none")
+    of_class: Tensor = members.T @ each / sizes
+    return of_class.mean()
 
 
 def averaged(each: Tensor, known: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from fuse import models
+from fuse import models, strategies
 from fuse.dials import Data, Train
 from fuse.typed import RecipeError, beneath, build, put, value_of
 from manifests import unknown
@@ -62,6 +62,8 @@ class Recipe:
     train: Train = field(default_factory=Train)
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model."""
+    strategies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Ways of training by name, each with its settings, in the order in which they act."""
     stages: tuple["Recipe", ...] = ()
     """What is trained before, each whole in itself, in order."""
 
@@ -74,9 +76,11 @@ class Recipe:
         if self.score_only and not self.weights:
             raise RecipeError("score_only: expected weights to score, got none; say FROM=file EVAL=1")
         train = {f"train.{name}": getattr(self.train, name) for name in ("epochs", "batch", "patience", "accumulate")}
-        at_least = {"train.focus": 0, "seeds": 1, "folds": 2, "corpora": 1, "tasks": 1, **dict.fromkeys(train, 1)}
+        least = {"seeds": 1, "folds": 2, "corpora": 1, "tasks": 1, "data.turns": 1}
+        at_least = {"train.focus": 0, **least, **dict.fromkeys(train, 1)}
         counts = {
             "train.focus": self.train.focus,
+            "data.turns": self.data.turns,
             "seeds": self.seeds,
             "folds": self.folds,
             "corpora": len(self.corpora),
@@ -105,6 +109,7 @@ class Recipe:
             "modalities": self.modalities,
             "test_without": self.test_without,
             "train.modality_drop": [name for names in self.train.modality_drop for name in names.split("+")],
+            "data.compress": self.data.compress,
         }
         for key, modalities in named.items():
             for modality in modalities:
@@ -113,8 +118,17 @@ class Recipe:
         for modality, entries in self.encoders.items():
             if not entries or any("encoder" not in where for where in entries):
                 raise RecipeError(f"encoders.{modality}: expected the name of an encoder, got {list(entries)}")
+        for modality, steps in self.data.compress.items():
+            if steps < 1:
+                raise RecipeError(f"data.compress.{modality}: expected at least 1, got {steps}")
         if sum(self.train.modality_drop.values()) > 1:
             raise RecipeError(f"train.modality_drop: expected shares of 1 in all, got {self.train.modality_drop}")
+
+    @property
+    def context(self) -> Literal["both", "past", "none"]:
+        """Return which other turns of a conversation the model looks at."""
+        looked_at: Literal["both", "past", "none"] = getattr(model_config(self), "context", "none")
+        return looked_at
 
     @property
     def used(self) -> dict[str, tuple[Mapping[str, str], ...]]:
@@ -221,7 +235,8 @@ def _recipe(values: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
 def _checked(values: Mapping[str, Any], where: str) -> Recipe:
     try:
         recipe = build(Recipe, values, "")
-        model_config(recipe)
+        _check_conversations(recipe)
+        strategy_configs(recipe)
     except RecipeError as error:
         raise RecipeError(f"{where}{error}") from None
     return recipe
@@ -230,6 +245,25 @@ def _checked(values: Mapping[str, Any], where: str) -> Recipe:
 def model_config(recipe: Recipe) -> Any:
     """Return the `Config` of the recipe's model, checked."""
     return build(models.module(recipe.model).Config, recipe.config, "config.")
+
+
+def strategy_configs(recipe: Recipe) -> dict[str, Any]:
+    """Return the `Config` of each of the recipe's strategies, checked."""
+    named = recipe.strategies.items()
+    return {name: build(strategies.module(name).Config, own, f"strategies.{name}.") for name, own in named}
+
+
+def _check_conversations(recipe: Recipe) -> None:
+    """Refuse what would tear conversations apart."""
+    if recipe.context == "none":
+        return
+    if recipe.data.windows == "vote":
+        raise RecipeError(f"data.windows: {recipe.model} looks at whole turns, which windows that vote are not")
+    if recipe.train.sampler == "weighted":
+        raise RecipeError(
+            f"train.sampler: {recipe.model} is trained on whole conversations, which are not drawn by class; say "
+            "shuffle, or config.context = none"
+        )
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def numbers(run: Run) -> dict[str, Any]:
             "recipe": run.recipe,
             "model": run.model,
             "parameters": run.parameters,
+            "seconds_per_epoch": run.seconds_per_epoch,
             "corpora": run.corpora,
             "warnings": run.warnings,
             "classes": {task: TASKS[task].classes for task in run.tasks},

@@ -81,9 +81,13 @@ def _summary(run: Run) -> str:
     folds = f" Folds: {len(run.folds)}." if len(run.folds) > 1 else ""
     return (
         f"The model {escape(run.model)} (recipe {escape(run.recipe)}) predicts {tasks} on "
-        f"{escape(', '.join(run.corpora))}. {run.parameters:,} numbers were trained. Clips: {parts}.{folds} "
-        f"Seeds: {', '.join(str(one.seed) for one in run.folds[0].outcomes)}."
+        f"{escape(', '.join(run.corpora))}. {run.parameters:,} numbers were trained{_took(run)}. "
+        f"Clips: {parts}.{folds} Seeds: {', '.join(str(one.seed) for one in run.folds[0].outcomes)}."
     )
+
+
+def _took(run: Run) -> str:
+    return f", {run.seconds_per_epoch:.2g} seconds an epoch" if run.seconds_per_epoch else ""
 
 
 def _classes_of(task: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fuse import metrics
 from fuse.judged import Judged, Shares, View, in_form, view_of
-from fuse.lines import ROLES, Line, Role, line
+from fuse.lines import ROLES, Interval, Line, Role, line
 from manifests.labels import TASKS
 
 
@@ -87,6 +87,8 @@ class Outcome:
     """Name of what was taken away, such as `without audio`, to what the model then says; test alone."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Task to the share from which on a class counts as there, where several may be."""
+    seconds: float = 0.0
+    """What its epochs took."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,12 @@ class Run:
             for said in fold.said():
                 self._check(fold, said)
         _check_same(self.folds)
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Return what an epoch took on average over folds and seeds; nothing where none was trained."""
+        outcomes = [one for fold in self.folds for one in fold.outcomes]
+        return sum(one.seconds for one in outcomes) / max(1, sum(len(one.history) for one in outcomes))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -251,13 +259,31 @@ def confusion(run: Run, task: str, corpus: str, split: str) -> metrics.Counts:
     return total
 
 
-def summary(run: Run) -> dict[tuple[str, str, str], dict[str, tuple[float, float | None]]]:
-    """Return mean and spread of the model by corpus, task and split, then by metric."""
-    return {
-        (one.corpus, one.task, one.split): {m: (one.mean(m), one.spread(m)) for m in one.scores[0].values}
-        for one in run.lines
-        if one.role == "model"
-    }
+@dataclass(frozen=True)
+class Summary:
+    """What one row of a table shows of a run."""
+
+    scores: Mapping[tuple[str, str, str], tuple[float, float | None]]
+    """Corpus, task and metric to mean and spread of the model on test."""
+    intervals: Mapping[tuple[str, str, str], Interval] = field(default_factory=dict)
+    """The same to the interval, of those metrics that have one."""
+    parameters: int = 0
+    seconds_per_epoch: float = 0.0
+
+
+def summary(run: Run) -> Summary:
+    """Return what the model scored on test, and what that cost."""
+    lines = [one for one in run.lines if one.role == "model" and one.split == "test"]
+    return Summary(
+        {
+            (one.corpus, one.task, metric): (one.mean(metric), one.spread(metric))
+            for one in lines
+            for metric in one.scores[0].values
+        },
+        {(one.corpus, one.task, one.main): one.interval for one in lines if one.interval},
+        run.parameters,
+        run.seconds_per_epoch,
+    )
 
 
 def _check_same(folds: Sequence[Fold]) -> None:

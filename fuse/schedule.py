@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from fuse.dials import Train
+from fuse.strategies._strategy import Strategy
 
 BETTER = 1e-3
 """How much a dev score must rise, by its own size, to count on a plateau."""
 
 
-def optimiser(model: nn.Module, train: Train) -> torch.optim.Optimizer:
+def optimiser(model: nn.Module, train: Train, strategies: Sequence[Strategy] = ()) -> torch.optim.Optimizer:
     """Return an optimiser with one group for each learning rate; what is frozen is in none."""
     frozen = tuple(train.freeze)
     for prefix in (*train.freeze, *train.lr_of):
@@ -29,6 +30,9 @@ def optimiser(model: nn.Module, train: Train) -> torch.optim.Optimizer:
             groups.setdefault(train.lr_of.get(nearest, train.lr), []).append(parameter)
     if not groups:
         raise ValueError("train.freeze: nothing is left to be trained")
+    for strategy in strategies:
+        if own := list(strategy.parameters()):
+            groups.setdefault(strategy.lr or train.lr, []).extend(own)
     kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
     listed = [{"params": parameters, "lr": lr, "highest": lr} for lr, parameters in groups.items()]
     if len(train.betas) != 2:

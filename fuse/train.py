@@ -18,14 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fuse import decide, losses, metrics, models, predict, schedule
+from fuse import decide, losses, metrics, models, predict, schedule, strategies
 from fuse.augment import harder
 from fuse.batch import Batch
 from fuse.data import Dataset
 from fuse.judged import MAIN, view_of
 from fuse.protocol import Split
-from fuse.recipe import Recipe, model_config
+from fuse.recipe import Recipe, model_config, strategy_configs
 from fuse.result import Predicted
+from fuse.strategies._strategy import Strategy
 from manifests.labels import TASKS
 
 SAVE_EVERY_S = 5.0
@@ -41,6 +42,8 @@ class Progress:
     best_epoch: int = 0
     best_score: float = -math.inf
     history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = field(default=0.0, compare=False)
+    """What all epochs took, scoring of dev included."""
 
 
 class Seed:
@@ -58,14 +61,19 @@ class Seed:
         _check(recipe)
         self.split, self.recipe, self.seed = split, recipe, seed
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.data = data.to(self.device)
         torch.manual_seed(self._mixed(0))
         tasks = {task: labels.shape[1] for task, labels in data.labels.items()}
         model = models.build(recipe.model, model_config(recipe), data.shapes, tasks, data.entries)
         if begin:
             begin(model)
         self.model: nn.Module = model.to(self.device)
-        self.optimiser = schedule.optimiser(self.model, recipe.train)
+        lesson = strategies.Lesson(self.model, data, split, tasks, recipe.train)
+        own = [strategies.module(n).Strategy(config, lesson) for n, config in strategy_configs(recipe).items()]
+        self._strategies = nn.ModuleList(own).to(self.device)
+        for strategy in self._acting:
+            data = strategy.relabelled(data)
+        self.data = data.to(self.device)
+        self.optimiser = schedule.optimiser(self.model, recipe.train, self._acting)
         self.progress = Progress()
         self._best = self._copied()
         self._weights = self._class_weights()
@@ -84,12 +92,14 @@ class Seed:
         """Train epoch by epoch, with the state on the disk every few seconds and at the end."""
         saved = time.monotonic()
         while not self.over:
+            began = time.monotonic()
             self.progress.epoch += 1
             record = {"lr": self._lr(self.progress.epoch - 1), "loss": self._trained(), **self._score()}
             self.progress.history.append(record)
             if record["score"] > self.progress.best_score:
                 self.progress.best_epoch, self.progress.best_score = self.progress.epoch, record["score"]
                 self._best = self._copied()
+            self.progress.seconds += time.monotonic() - began
             if self.over or time.monotonic() - saved >= SAVE_EVERY_S:
                 self._save()
                 saved = time.monotonic()
@@ -99,6 +109,10 @@ class Seed:
         """Return the model of the epoch that was best on dev."""
         self.model.load_state_dict(self._best)
         return self.model.eval()
+
+    @property
+    def _acting(self) -> list[Strategy]:
+        return [strategy for strategy in self._strategies if isinstance(strategy, Strategy)]
 
     @property
     def half(self) -> bool:
@@ -120,25 +134,30 @@ class Seed:
         torch.manual_seed(self._mixed(self.progress.epoch))
         self.model.train()
         order = self._order()
-        steps = math.ceil(len(order) / train.batch / train.accumulate)
-        total = torch.zeros((), device=self.device)
+        for strategy in self._acting:
+            order = strategy.order(order, self.progress.epoch)
+        total, seen, begun = torch.zeros((), device=self.device), 0, 0
         for number, (chosen, batch) in enumerate(self.data.batches(order, train.batch), start=1):
             loss = self._loss(harder(batch, train))
             (loss / train.accumulate).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() * len(chosen)
+            seen += len(chosen)
             if number % train.accumulate == 0:
-                self._step(epoch + (number // train.accumulate - 1) / steps)
+                self._step(epoch + begun / len(order))
+                begun = seen
         if left := number % train.accumulate:
-            for parameter in self.model.parameters():
+            for parameter in (*self.model.parameters(), *self._strategies.parameters()):
                 if parameter.grad is not None:
                     parameter.grad *= train.accumulate / left
-            self._step(epoch + (steps - 1) / steps)
+            self._step(epoch + begun / len(order))
         return total.item() / len(order)
 
     def _step(self, epoch: float) -> None:
         train = self.recipe.train
         for group in self.optimiser.param_groups:
             group["lr"] = self._lr(epoch if train.schedule == "restarts" else math.floor(epoch), group["highest"])
+        for strategy in self._acting:
+            strategy.steer()
         if train.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
         self.optimiser.step()
@@ -170,11 +189,18 @@ class Seed:
             weight = train.task_weights.get(task, 1.0) * (train.part_weight if part else 1.0)
             if weight:
                 found.append(weight * self._task_loss(task, one.float(), batch))
-        return torch.stack(found).sum()
+        regulariser: Callable[[], Tensor] | None = getattr(self.model, "regulariser", None)
+        if regulariser:
+            found.append(regulariser())
+        added = [strategy.loss(logits, batch) for strategy in self._acting]
+        return torch.stack([*found, *(one for one in added if one is not None)]).sum()
 
     def _task_loss(self, task: str, logits: Tensor, batch: Batch) -> Tensor:
-        if TASKS[task].kind == "score" and self.recipe.train.score_loss == "concordance":
-            return losses.concordance(logits, batch.labels[task], batch.known[task])
+        for strategy in self._acting:
+            if (each := strategy.task_loss(task, logits, batch)) is not None:
+                return losses.averaged(each, batch.known[task])
+        if TASKS[task].kind == "score" and (of_batch := losses.OF_BATCHES.get(self.recipe.train.score_loss)):
+            return of_batch(logits, batch.labels[task], batch.known[task])
         own: Callable[[str, Tensor, Tensor], Tensor] | None = getattr(self.model, "losses", None)
         if own:
             each = own(task, logits, batch.labels[task])
@@ -253,6 +279,7 @@ class Seed:
         tensors = {f"best/{name}": tensor for name, tensor in self._best.items()}
         if not self.over:
             tensors |= {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+            tensors |= {f"strategies/{name}": tensor for name, tensor in self._strategies.state_dict().items()}
             for number, moments in self.optimiser.state_dict()["state"].items():
                 tensors |= {f"moments/{number}/{name}": tensor for name, tensor in moments.items()}
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -268,6 +295,8 @@ class Seed:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             self._best = _below(tensors, "best/")
             self.model.load_state_dict(self._best if self.over else _below(tensors, "model/"))
+            if not self.over:
+                self._strategies.load_state_dict(_below(tensors, "strategies/"))
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{self._file} is not the state of this run ({error}); delete it to begin anew") from None
         moments: dict[int, dict[str, Any]] = {}

@@ -17,6 +17,7 @@ def batch_of(values, real=None):
         steps={m: real[m][:, None] for m in values},
         dialogue=torch.full((b,), -1),
         turn=torch.zeros(b, dtype=torch.long),
+        speaker=torch.full((b,), -1),
     )
 
 

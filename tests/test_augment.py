@@ -25,7 +25,8 @@ def batch(b, absent=()):
         m: torch.ones(b, *shape) * steps[m].reshape(b, *shape[:2], *[1] * (len(shape) - 2))
         for m, shape in SHAPES.items()
     }
-    return Batch(tuple(map(str, range(b))), values, windows, steps, torch.full((b,), -1), torch.zeros(b))
+    nobody = torch.full((b,), -1)
+    return Batch(tuple(map(str, range(b))), values, windows, steps, nobody, torch.zeros(b), nobody)
 
 
 def test_without_a_dial_nothing_changes():

@@ -50,7 +50,8 @@ def test_a_batch_holds_what_the_cache_holds(clips):
     }
     assert batch.labels["emotion"].argmax(dim=1).tolist() == [3, 0]
     assert batch.turn.tolist() == [3, 0]
-    assert batch.same_dialogue.tolist() == [[True, True], [True, True]]
+    assert batch.dialogue[0] == batch.dialogue[1]
+    assert batch.speaker[0] == batch.speaker[1] >= 0
 
 
 def test_mean_of_windows_is_taken_once(clips):
@@ -185,7 +186,8 @@ def test_several_corpora_may_have_clips_of_one_name():
     for row, corpus in enumerate(("demo", "other")):
         with Reader(find(corpus, "mfcc")) as reader:
             np.testing.assert_array_equal(batch.values["audio"][row], reader["train_0"].stack())
-    assert not batch.same_dialogue[0, 1]
+    assert batch.dialogue[0] != batch.dialogue[1]
+    assert batch.speaker[0] != batch.speaker[1]
 
 
 def test_corpora_of_other_grids_are_refused():
@@ -416,3 +418,62 @@ def test_a_recipe_may_allow_what_an_entry_lacks(clips):
     shutil.copytree(find("demo", "mfcc"), folder_of("demo", key))
     (folder_of("demo", key) / "spec.json").write_text(json.dumps(key.to_json()))
     assert entries._find("demo", audio, allowed.without) == (folder_of("demo", key), "")
+
+
+def in_context(clips, *settings):
+    """Join clips for a model that looks at conversations."""
+    fuse_kit.store(clips)
+    corpora = dict.fromkeys(clip.corpus for clip in clips)
+    return data.load(clips, fuse_kit.load_recipe("turns", *settings, corpora=corpora))
+
+
+def test_a_batch_holds_whole_conversations():
+    """Whatever the order, no conversation of four turns is divided; batches of ten take two of them."""
+    joined = in_context(fuse_kit.clips(), "data.memory_gb=1")
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+    batches = list(joined.batches(order, 10))
+    assert [len(batch) for _, batch in batches] == [8, 8, 8]
+    assert sorted(torch.cat([chosen for chosen, _ in batches]).tolist()) == list(range(24))
+    for _, batch in batches:
+        assert torch.bincount(batch.dialogue).tolist().count(4) == 2
+    assert [len(batch) for _, batch in joined.batches(order, 2)] == [4] * 6  # one alone may be longer than a batch
+
+
+def test_a_streamed_batch_holds_whole_conversations():
+    """Where features come from the disk in blocks, a conversation lies in one of them."""
+    joined = dataclasses.replace(in_context(fuse_kit.clips()), stored=None, block_bytes=1500)
+    batches = list(joined.batches(torch.arange(24), 8))
+    assert len(batches) > 3
+    seen = [number for _, batch in batches for number in batch.dialogue.unique().tolist()]
+    assert len(seen) == len(set(seen)) == 6
+
+
+def test_a_conversation_longer_than_the_limit_is_cut_evenly():
+    """Four turns under a limit of three are two of two, in order; the limit itself is no reason to cut."""
+    clips = fuse_kit.clips()
+    pieces = in_context(clips, "data.turns=3").batch(torch.arange(8))
+    assert pieces.dialogue.unique(return_counts=True)[1].tolist() == [2, 2, 2, 2]
+    assert pieces.dialogue[0] == pieces.dialogue[1] != pieces.dialogue[2]
+    assert in_context(clips, "data.turns=4").batch(torch.arange(8)).dialogue.unique().tolist() == [0, 1]
+
+
+def test_a_clip_whose_place_is_not_known_stands_alone():
+    """Without a turn a clip has no neighbours; of two in one place the first in the manifest comes first."""
+    first, second, third, *rest = fuse_kit.clips()
+    second = dataclasses.replace(second, utt_index=None)
+    third = dataclasses.replace(third, utt_index=0)
+    batch = in_context((third, first, second, *rest)).batch(torch.arange(3))
+    assert batch.ids == (third.id, first.id, second.id)
+    assert batch.dialogue.tolist()[2] == -1
+    assert batch.dialogue[0] == batch.dialogue[1] >= 0
+    assert batch.turn.tolist()[:2] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"), [("data.windows=vote", "data.windows"), ("train.sampler=weighted", "train.sampler")]
+)
+def test_what_would_tear_conversations_apart_is_refused(setting, word):
+    """Voting windows and draws by class are for clips alone, and fine again without context."""
+    with pytest.raises(ValueError, match=word):
+        fuse_kit.load_recipe("turns", setting)
+    assert fuse_kit.load_recipe("turns", setting, "config.context=none")

@@ -29,6 +29,7 @@ def batch_of(shapes, b=3, lacking=()):
         steps={m: torch.ones(b, 1, x.shape[2], dtype=torch.bool) for m, x in values.items()},
         dialogue=torch.full((b,), -1),
         turn=torch.zeros(b, dtype=torch.long),
+        speaker=torch.full((b,), -1),
     )
     return batch.without(dict.fromkeys(lacking, torch.arange(b) == 0))
 

@@ -284,6 +284,7 @@ def windowed():
         steps={m: windows[:, :, None].expand(3, 3, t) for m, (t, _) in SMALL.items()},
         dialogue=torch.full((3,), -1),
         turn=torch.zeros(3, dtype=torch.long),
+        speaker=torch.full((3,), -1),
     )
 
 

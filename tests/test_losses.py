@@ -1,6 +1,7 @@
 """Each kind of task has torch's own loss, over the clips that have the label."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,17 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from fuse import metrics
-from fuse.losses import averaged, class_weights, concordance, losses, soft_cross_entropy
+from fuse.losses import (
+    ANCHOR,
+    averaged,
+    class_weights,
+    concordance,
+    inter_class_contrast,
+    losses,
+    ranklist,
+    soft_cross_entropy,
+    supervised_contrast,
+)
 
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
 KINDS = ("class", "multi", "score")
@@ -83,6 +94,125 @@ def test_concordance_is_that_of_the_metric():
     same = torch.full((3, 1), 2.0, requires_grad=True)
     concordance(same, torch.full((3, 1), 2.0), torch.ones(3, dtype=torch.bool)).backward()
     assert torch.isfinite(same.grad).all()
+
+
+def test_ranklist_by_hand():
+    """Ranks 0, 0, 1 and 2: three pairs one rank apart and two that are two apart; a clip without the label is none."""
+    true = torch.tensor([[2.0], [-1.0], [-1.0], [0.5], [9.0]])
+    said = torch.tensor([[0.3], [0.1], [-0.4], [0.9], [-7.0]], requires_grad=True)
+    one = math.log(1 + math.exp(0.1 - 0.9) + math.exp(-0.4 - 0.9) + math.exp(0.9 - 0.3))
+    two = math.log(1 + math.exp(0.1 - 0.3) + math.exp(-0.4 - 0.3))
+    distance = (1.7 + 1.1 + 0.6 + 0.4) / 4
+    loss = ranklist(said, true, torch.tensor([True, True, True, True, False]))
+    assert loss.item() == pytest.approx((one + two) / 2 + ANCHOR * distance, abs=1e-6)
+    loss.backward()
+    assert said.grad[4] == 0
+    assert said.grad[:4].all()
+
+
+def test_two_clips_are_ranknet():
+    """One pair costs log(1 + exp(b - a)), whatever their targets are beside their order."""
+    said, known = torch.tensor([[1.0], [3.0]]), torch.ones(2, dtype=torch.bool)
+    for true in ([[5.0], [4.0]], [[0.1], [-8.0]]):
+        order = ranklist(said, torch.tensor(true), known) - ANCHOR * (said - torch.tensor(true)).abs().mean()
+        assert order.item() == pytest.approx(math.log(1 + math.exp(2.0)), abs=1e-6)
+
+
+def test_ranklist_knows_no_order_of_clips():
+    """Neither a batch's order nor which of equal targets comes first changes it."""
+    generator = torch.Generator().manual_seed(0)
+    said, true = torch.randn(12, 1, generator=generator), torch.arange(12.0)[:, None] // 3
+    known = torch.ones(12, dtype=torch.bool)
+    mixed = torch.randperm(12, generator=generator)
+    torch.testing.assert_close(ranklist(said[mixed], true[mixed], known), ranklist(said, true, known))
+
+
+def test_ranklist_bears_every_batch():
+    """No clip, one clip, equal targets and scores far off give finite losses and gradients; the right order little."""
+    far = torch.tensor([[1e6], [0.0], [-1e6]])
+    for said, true in ((far, -far), (far, far), (far, 0 * far), (far[:1], far[:1]), (far[:0], far[:0])):
+        logits = said.clone().requires_grad_()
+        loss = ranklist(logits, true, torch.ones(len(said), dtype=torch.bool))
+        loss.backward()
+        assert loss.isfinite()
+        assert logits.grad.isfinite().all()
+    assert ranklist(far, far, torch.ones(3, dtype=torch.bool)) == 0
+    assert ranklist(far, -far, torch.ones(3, dtype=torch.bool)) > 1e6
+
+
+def test_ranklist_learns_an_order():
+    """A line that begins upside down is right after some steps, and near its scale, for which the distance is there."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(64, 3, generator=generator)
+    true = features @ torch.tensor([[1.0], [-0.5], [0.2]])
+    line = torch.nn.Linear(3, 1)
+    optimiser = torch.optim.Adam(line.parameters(), lr=0.05)
+    for _ in range(200):
+        optimiser.zero_grad()
+        ranklist(line(features), true, torch.ones(64, dtype=torch.bool)).backward()
+        optimiser.step()
+    found = metrics.score(true[:, 0].numpy(), line(features)[:, 0].detach().numpy())
+    assert found["corr"] > 0.99
+
+
+def test_supervised_contrast_by_hand():
+    """Three vectors, two of one class: each of the two is told from the two others; the third has no equal."""
+    vectors = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], requires_grad=True)
+    loss = supervised_contrast(vectors, torch.tensor([4, 4, 1]), 0.5)
+    first = -math.log(math.exp(1.2) / (math.exp(1.2) + math.exp(0.0)))
+    second = -math.log(math.exp(1.2) / (math.exp(1.2) + math.exp(1.6)))
+    assert loss.item() == pytest.approx((first + second) / 2, abs=1e-6)
+    loss.backward()
+    assert vectors.grad.abs().sum(dim=1).all()
+
+
+def test_supervised_contrast_averages_over_equals():
+    """A clip with two equals has the mean of both logarithms."""
+    vectors = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    alike = vectors @ vectors.T
+    expected = [-sum(alike[i, j] - alike[i, others(i)].logsumexp(dim=0) for j in others(i)) / 2 for i in range(3)]
+    found = supervised_contrast(vectors, torch.zeros(3, dtype=torch.long), 1.0)
+    torch.testing.assert_close(found, torch.stack(expected).mean())
+
+
+def others(i):
+    """Return the two places of three that are not this one."""
+    return [j for j in range(3) if j != i]
+
+
+def test_inter_class_contrast_by_hand():
+    """Two clips of a class whose centre is (0, 1) and one of another: classes count evenly, not clips."""
+    vectors = torch.tensor([[0.6, 0.8], [-0.6, 0.8], [1.0, 0.0]], requires_grad=True)
+    loss = inter_class_contrast(vectors, torch.tensor([0, 0, 5]), 0.5)
+    one = -math.log(math.exp(1.6) / (math.exp(1.6) + math.exp(1.2)))
+    other = -math.log(math.exp(1.6) / (math.exp(1.6) + math.exp(-1.2)))
+    lone = -math.log(math.exp(2.0) / (math.exp(2.0) + math.exp(0.0)))
+    assert loss.item() == pytest.approx(((one + other) / 2 + lone) / 2, abs=1e-6)
+    loss.backward()
+    assert vectors.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("formula", [supervised_contrast, inter_class_contrast])
+def test_contrast_bears_every_batch(formula):
+    """No clip, one clip, and for the contrast of classes one class, teach nothing and break nothing."""
+    several = torch.nn.functional.normalize(torch.randn(4, 3, generator=torch.Generator().manual_seed(0)))
+    classes = {0: [], 1: [2], 4: [2, 2, 2, 2] if formula is inter_class_contrast else [0, 1, 2, 3]}
+    for count, labels in classes.items():
+        vectors = several[:count].clone().requires_grad_()
+        loss = formula(vectors, torch.tensor(labels, dtype=torch.long), 0.1)
+        loss.backward()
+        assert loss == 0
+        assert not vectors.grad.any()
+
+
+@pytest.mark.parametrize("formula", [supervised_contrast, inter_class_contrast])
+def test_contrast_falls_where_classes_part(formula):
+    """Vectors that lie by class cost less than the same vectors under mixed labels, and order does not matter."""
+    vectors = torch.tensor([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0], [0.28, 0.96]])
+    apart, mixed = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    assert formula(vectors, apart, 0.1) < formula(vectors, mixed, 0.1)
+    turned = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(formula(vectors[turned], mixed[turned], 0.1), formula(vectors, mixed, 0.1))
 
 
 def test_a_score_task_is_the_distance():

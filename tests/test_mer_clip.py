@@ -34,6 +34,7 @@ def clips(b=4, n=2, shapes=SHAPES, seed=0):
         steps=steps,
         dialogue=torch.full((b,), -1),
         turn=torch.zeros(b, dtype=torch.long),
+        speaker=torch.full((b,), -1),
     )
 
 

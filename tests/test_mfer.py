@@ -135,6 +135,7 @@ def test_steps_that_are_not_real_are_left_out_wherever_they_stand():
         {"audio": steps.expand(3, 2, 9)},
         batch.dialogue,
         batch.turn,
+        batch.speaker,
     )
     torch.testing.assert_close(model.state(other, "audio"), model.state(batch, "audio"))
 

@@ -160,10 +160,13 @@ def test_confusion_is_added_over_folds_and_seeds():
 
 
 def test_summary_is_the_models():
-    """By corpus, task and split: every metric with its mean and deviation."""
-    found = result.summary(run(fold()))
-    assert set(found) == {("demo", task, split) for task in ("emotion", "sentiment") for split in ("dev", "test")}
-    assert found["demo", "emotion", "test"]["acc"] == pytest.approx((5 / 6, math.sqrt(1 / 18)))
+    """Of test by corpus, task and metric: mean and deviation, the interval of the main metric, and what it cost."""
+    whole = run(fold(outcomes=tuple(dataclasses.replace(one, seconds=6.0) for one in fold().outcomes)))
+    found = result.summary(whole)
+    assert {(corpus, task) for corpus, task, _ in found.scores} == {("demo", "emotion"), ("demo", "sentiment")}
+    assert found.scores["demo", "emotion", "acc"] == pytest.approx((5 / 6, math.sqrt(1 / 18)))
+    assert set(found.intervals) == {("demo", "emotion", "mf1"), ("demo", "sentiment", "mf1")}
+    assert (found.parameters, found.seconds_per_epoch) == (1234567, 2.0)  # two seeds of three epochs
 
 
 def test_predictions_that_do_not_fit_are_refused():

@@ -1,9 +1,13 @@
 """A table shows what was measured beside what the paper prints, and says of every row without numbers why."""
 
+import dataclasses
+
 import pytest
 
 from fuse import recipe, tables
+from fuse.lines import Interval
 from fuse.recipe import Recipe, Table
+from fuse.result import Summary
 
 COLUMNS = ("meld/emotion/mf1", "mosei/emotion/mmf1", "mosi/sentiment_score/mf1")
 DASH = "\N{EN DASH}"
@@ -31,16 +35,25 @@ def table(**changes):
 
 
 def measured(meld=0.5, mosei=0.4, mosi=0.9):
-    """Return what a run found."""
-    return {
-        ("meld", "emotion", "test"): {"mf1": (meld, 0.0123), "acc": (0.7, None)},
-        ("meld", "emotion", "dev"): {"mf1": (0.99, 0.0)},
-        ("mosei", "emotion", "test"): {"mmf1": (mosei, None)},
-        ("mosi", "sentiment_score", "test"): {"mf1": (mosi, 0.01)},
-    }
+    """Return what a run found, and what it cost."""
+    return Summary(
+        {
+            ("meld", "emotion", "mf1"): (meld, 0.0123),
+            ("meld", "emotion", "acc"): (0.7, None),
+            ("mosei", "emotion", "mmf1"): (mosei, None),
+            ("mosi", "sentiment_score", "mf1"): (mosi, 0.01),
+        },
+        parameters=12345,
+        seconds_per_epoch=1.234,
+    )
 
 
 def cells(text, name):
+    """Return the cells of one row, without its parameters and its seconds."""
+    return every_cell(text, name)[:-2]
+
+
+def every_cell(text, name):
     """Return the cells of one row."""
     (found,) = [line for line in text.splitlines() if line.startswith(f"| {name} ")]
     return [cell.strip() for cell in found.strip("|").split("|")][1:]
@@ -63,6 +76,21 @@ def test_ours_stands_beside_the_papers():
     assert "\n- On demo, x stands in for y.\n" in text
 
 
+def test_a_row_says_what_it_cost():
+    """Parameters and seconds of an epoch stand behind the scores, and dashes where nothing was run."""
+    text = tables.render(table(), {"paper-first": measured()}, {})
+    assert every_cell(text, "row")[-2:] == ["parameters", "s/epoch"]
+    assert every_cell(text, "first")[-2:] == ["12,345", "1.2"]
+    assert every_cell(text, "second")[-2:] == [DASH, DASH]
+
+
+def test_an_interval_stands_behind_its_score():
+    """The interval follows the metric that it is of, and what the paper prints comes last."""
+    found = dataclasses.replace(measured(), intervals={("meld", "emotion", "mf1"): Interval(0.461, 0.5367, "speakers")})
+    text = tables.render(table(), {"paper-first": found}, {})
+    assert cells(text, "first")[:2] == ["50.0 ± 1.2, 46.1 to 53.7 (60.54)", f"40.0 ± {DASH} (62.5)"]
+
+
 def test_a_row_that_was_not_run_says_why():
     """Its numbers are the paper's alone, and rows that lack the same are named together."""
     lacking = "lacks mfcc of meld:\n    make features CORPUS=meld"
@@ -79,7 +107,7 @@ def test_a_row_that_was_not_run_says_why():
 def test_what_is_not_measured_stays_empty():
     """A corpus that was not used has a dash, and an average over some of the columns is not one."""
     text = tables.render(
-        table(rows=rows(("meld",))), {"paper-first": {("meld", "emotion", "test"): {"mf1": (0.5, None)}}}, {}
+        table(rows=rows(("meld",))), {"paper-first": Summary({("meld", "emotion", "mf1"): (0.5, None)})}, {}
     )
     assert cells(text, "first") == [f"50.0 ± {DASH} (60.54)", f"{DASH} (62.5)", f"{DASH} (40.09)"]
     assert cells(text, "row") == list(COLUMNS)
@@ -90,7 +118,7 @@ def test_what_is_not_measured_stays_empty():
 
 def test_another_corpus_has_the_same_columns_without_the_papers_numbers():
     """Where none of the paper's corpora was used, its tasks and metrics are shown of those that were."""
-    found = {"paper-first": {("demo", "emotion", "test"): {"mf1": (0.5, 0.1), "acc": (0.6, 0.1)}}}
+    found = {"paper-first": Summary({("demo", "emotion", "mf1"): (0.5, 0.1), ("demo", "emotion", "acc"): (0.6, 0.1)})}
     text = tables.render(table(rows=rows(("demo",))), found, {"paper-second": "lacks x"})
     assert cells(text, "row") == ["demo/emotion/mf1"]
     assert cells(text, "first") == ["50.0 ± 10.0"]
@@ -102,10 +130,14 @@ def test_another_corpus_has_the_same_columns_without_the_papers_numbers():
 def test_a_table_without_columns_shows_what_each_task_is_judged_by():
     """Without the paper's tasks or columns, the main metrics of whatever was scored are shown."""
     found = {
-        "paper-first": {
-            ("demo", "sentiment", "test"): {"mf1": (0.5, 0.1), "acc": (0.6, 0.1)},
-            ("demo", "sentiment_score", "test"): {"corr": (0.25, 0.125), "mae": (0.6, 0.1)},
-        }
+        "paper-first": Summary(
+            {
+                ("demo", "sentiment", "mf1"): (0.5, 0.1),
+                ("demo", "sentiment", "acc"): (0.6, 0.1),
+                ("demo", "sentiment_score", "corr"): (0.25, 0.125),
+                ("demo", "sentiment_score", "mae"): (0.6, 0.1),
+            }
+        )
     }
     text = tables.render(table(rows=rows(("demo",)), columns=(), paper={}), found, {})
     assert cells(text, "row") == ["demo/sentiment/mf1", "demo/sentiment_score/corr"]

@@ -31,6 +31,7 @@ def clips(presence=((1, 1), (1, 0), (0, 1), (0, 0))):
         steps={m: windows[m][:, :, None].expand(-1, -1, t) for m, (t, _) in SHAPES.items()},
         dialogue=torch.full((len(there),), -1),
         turn=torch.zeros(len(there), dtype=torch.long),
+        speaker=torch.full((len(there),), -1),
     )
 
 

@@ -1,13 +1,19 @@
 """One fusion model per file: a frozen `Config` and `Model(config, shapes, tasks)`.
 
 `forward(batch)` returns logits by task, and by `part/task` where the model has them. Being a file in this folder is the
-registration. What else a file may hold, all of it optional:
+registration. What is of one modality alone lies under the modality's name, and what the heads read passes through
+`representation`, an `nn.Identity`: there strategies listen (`fuse.seams`).
+
+What else a file may hold, all of it optional:
 
 - `THRESHOLD`: from which share on a class counts as there, where several may be; else it is tuned on dev.
 - `from_reference(state)`: the authors' checkpoint under the names of `Model`.
 - `begin(model, states)`: how weights of earlier stages come in; else what has the same name and shape is taken.
 - `build(config, shapes, tasks, entries)`: a `Model` that needs something from the folder of a cache entry.
 - `Model.losses(task, logits, targets)`: the loss of each clip (b), where it is not the task's own.
+- `Config.context`: which other turns of its conversation an answer may rest on, `both`, `past` or `none`; unless it is
+  `none`, batches hold whole conversations (`fuse.conversation`).
+- `Model.regulariser()`: what its last forward adds to the training loss.
 - `Model.notes()`: what a report must say about this model as it was built.
 """
 

@@ -106,9 +106,10 @@ class Classifier(nn.Module):
     def __init__(self, pooled: int, hidden: int, tasks: Tasks) -> None:
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(pooled, hidden), BatchNorm(hidden), nn.Tanh())
+        self.representation = nn.Identity()
         self.heads = nn.ModuleDict({task: nn.Linear(hidden, classes) for task, classes in tasks.items()})
 
     def forward(self, pooled: Tensor) -> dict[str, Tensor]:
         """Return logits by task."""
-        hidden = self.hidden(pooled)
+        hidden = self.representation(self.hidden(pooled))
         return {task: head(hidden) for task, head in self.heads.items()}

@@ -108,6 +108,7 @@ class Model(nn.Module):
         self.projections = nn.ModuleDict({m: Projection(m, shapes[m], config) for m in MODALITIES})
         self.blocks = nn.ModuleDict({f"{key}_{query}": _block(config) for *keys, query in WIRING for key in keys})
         self.hidden = nn.Sequential(nn.Linear(6 * width, 2 * width), nn.ReLU(), nn.Dropout(config.dropout))
+        self.representation = nn.Identity()
         self.heads = nn.ModuleDict({task: nn.Linear(2 * width, classes) for task, classes in self.tasks.items()})
         weighed = MODALITIES if config.windows == "attention" else ()
         self.window_attention = nn.ModuleDict({m: WindowAttention(shapes[m][1]) for m in weighed})
@@ -126,6 +127,7 @@ class Model(nn.Module):
     def cross(self, plain: Mapping[str, Tensor], labelled: Mapping[str, Tensor]) -> Tensor:
         """Return the multimodal logits of all tasks (b, k)."""
         hidden = self.fuse([self.attend(key, query, plain, labelled) for *keys, query in WIRING for key in keys])
+        hidden = self.representation(hidden)
         return torch.cat([head(hidden) for head in self.heads.values()], dim=1)
 
     def attend(self, key: str, query: str, plain: Mapping[str, Tensor], labelled: Mapping[str, Tensor]) -> Tensor:

@@ -33,6 +33,7 @@ class Model(nn.Module):
             }
         )
         width = len(shapes) * (config.width + 1)
+        self.representation = nn.Identity()
         self.heads = nn.ModuleDict({task: nn.Linear(width, classes) for task, classes in tasks.items()})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -42,5 +43,5 @@ class Model(nn.Module):
             present = batch.present[modality][:, None].float()  # (b, 1)
             # The projection of nothing is its bias, so what is absent is set to zero here and not before.
             joined += [project(batch.mean_of_steps(modality)) * present, present]
-        features = torch.cat(joined, dim=1)
+        features = self.representation(torch.cat(joined, dim=1))
         return {task: head(features) for task, head in self.heads.items()}

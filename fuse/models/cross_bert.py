@@ -173,13 +173,14 @@ class Model(nn.Module):
         self.config, self.tasks = config, dict(tasks)
         self.trunk, width = _trunk(config, shapes)
         self.dropout = nn.Dropout(config.dropout)
+        self.representation = nn.Identity()
         self.heads = nn.ModuleList(nn.Linear(width, 1 if config.head == "index" else k) for k in tasks.values())
         if config.head == "index":  # else the trainer must find no such name, and takes the task's own loss
             self.losses = _half_squared_errors
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits by task; those of one number are highest at the class nearest to it."""
-        features = self.dropout(self.trunk(batch))
+        features = self.representation(self.dropout(self.trunk(batch)))
         outputs = {task: head(features) for task, head in zip(self.tasks, self.heads, strict=True)}
         if self.config.head == "classes":
             return outputs

@@ -115,12 +115,14 @@ class Model(nn.Module):
         pairs = len(shapes) * (len(shapes) - 1) // 2
         vectors = {"uni": len(shapes), "pairs": 2 * pairs, "triple": 1, "unions": 4 * pairs}
         width = config.width * sum(vectors[name] for name in self.sets)
+        self.representation = nn.Identity()
         self.heads = nn.ModuleDict({task: nn.Linear(width, classes) for task, classes in tasks.items()})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits by task."""
         found = self.made([vector(batch) for vector in self.vectors.values()])
         joined = self.dropout(torch.cat([found[name] + self.biases[name] for name in self.sets], dim=1))
+        joined = self.representation(joined)
         return {task: head(joined) for task, head in self.heads.items()}
 
     def made(self, vectors: Sequence[Tensor]) -> dict[str, Tensor]:

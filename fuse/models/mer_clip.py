@@ -175,6 +175,7 @@ class Model(nn.Module):
         self.layers = nn.ModuleList([DecoderLayer(config) for _ in shapes] if decoded else [])
         self.joined = nn.Identity() if decoded else nn.Linear(len(shapes) * width, width)
         self.dropout = nn.Dropout(config.dropout)
+        self.representation = nn.Identity()
         asked = tasks if decoded and not config.label_encoder else ()
         self.queries = nn.ParameterDict({task: nn.Parameter(0.02 * torch.randn(1, width)) for task in asked})
         linear = {task: k for task, k in tasks.items() if not config.label_encoder or TASKS[task].kind == "score"}
@@ -186,7 +187,7 @@ class Model(nn.Module):
         """Return logits by task."""
         meant = self.texts()
         sources = [self.source(modality, batch) for modality in self.adapters]
-        found = self.decode(meant, sources) if self.config.decoder else self.join(sources)
+        found = self.representation(self.decode(meant, sources) if self.config.decoder else self.join(sources))
         return {task: self.answer(task, z, meant) for task, z in zip(self.tasks, found.unbind(dim=1), strict=True)}
 
     def source(self, modality: str, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -104,11 +104,12 @@ class Model(nn.Module):
         grus = {m: nn.GRU(shapes[m][1], config.width, config.layers, batch_first=True) for m in given}
         self.arms = nn.ModuleDict(grus)
         width = len(shapes) * config.width
+        self.representation = nn.Identity()
         self.heads = nn.ModuleDict({task: nn.Linear(width, classes) for task, classes in tasks.items()})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits by task."""
-        states = torch.cat([self.state(batch, m) for m in self.arms], dim=1)
+        states = self.representation(torch.cat([self.state(batch, m) for m in self.arms], dim=1))
         return {task: head(states) for task, head in self.heads.items()}
 
     def state(self, batch: Batch, modality: str) -> Tensor:

@@ -22,17 +22,15 @@ class Config:
     """Share of each averaged feature vector that is left out in training."""
 
 
-class Head(nn.Module):
-    """The classifier of one modality."""
+class Heads(nn.Module):
+    """What one modality says of every task."""
 
-    def __init__(self, d: int, tasks: Tasks, config: Config) -> None:
+    def __init__(self, width: int, tasks: Tasks) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(d, config.width), nn.ReLU())
-        self.heads = nn.ModuleDict({task: nn.Linear(config.width, classes) for task, classes in tasks.items()})
+        self.heads = nn.ModuleDict({task: nn.Linear(width, classes) for task, classes in tasks.items()})
 
-    def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """Turn (b, d) into logits by task."""
-        hidden = self.hidden(features)
+    def forward(self, hidden: Tensor) -> dict[str, Tensor]:
+        """Turn (b, width) into logits by task."""
         return {task: head(hidden) for task, head in self.heads.items()}
 
 
@@ -42,15 +40,22 @@ class Model(nn.Module):
     def __init__(self, config: Config, shapes: Shapes, tasks: Tasks) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
-        self.parts = nn.ModuleDict({modality: Head(d, tasks, config) for modality, (_, d) in shapes.items()})
+        self.hidden = nn.ModuleDict(
+            {
+                modality: nn.Sequential(nn.Dropout(config.dropout), nn.Linear(d, config.width), nn.ReLU())
+                for modality, (_, d) in shapes.items()
+            }
+        )
+        self.representation = nn.Identity()
+        self.parts = nn.ModuleDict({m: Heads(config.width, tasks) for m in shapes})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits by task, and by `modality/task`; those of an absent modality are zero."""
+        hidden = self.representation(torch.stack([h(batch.mean_of_steps(m)) for m, h in self.hidden.items()], dim=1))
         logits: dict[str, Tensor] = {}
-        for modality, part in self.parts.items():
+        for (modality, part), own in zip(self.parts.items(), hidden.unbind(dim=1), strict=True):
             present = batch.present[modality][:, None]
-            found = part(batch.mean_of_steps(modality))
-            logits |= {f"{modality}/{task}": found[task] * present for task in self.tasks}
+            logits |= {f"{modality}/{task}": found * present for task, found in part(own).items()}
         count = torch.stack([batch.present[modality] for modality in self.parts]).sum(dim=0).clamp(min=1)[:, None]
         final = {task: sum(logits[f"{m}/{task}"] for m in self.parts) / count for task in self.tasks}
         return {**final, **logits}

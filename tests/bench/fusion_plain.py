@@ -63,6 +63,7 @@ def as_batch(values: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Batc
         steps={modality: torch.ones(b, 1, one.shape[1], dtype=torch.bool) for modality, one in values.items()},
         dialogue=torch.full((b,), -1),
         turn=torch.zeros(b, dtype=torch.long),
+        speaker=torch.full((b,), -1),
         labels=labels,
         known={task: torch.ones(b, dtype=torch.bool) for task in labels},
     )

@@ -1,0 +1,83 @@
+"""The clips of a batch laid out as the conversations that they are turns of.
+
+Axes: c conversations, u turns; b clips. A clip that stands alone is a conversation of one turn.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from fuse.batch import Batch
+
+Context = Literal["both", "past", "none"]
+"""Which other turns of its conversation a clip's answer may rest on: all of them, those before it, or none."""
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Whole conversations, their turns in order, padded at the end."""
+
+    real: Tensor
+    """(c, u) bool: there is a turn."""
+    turn: Tensor
+    """(c, u) whole number: its place in the whole conversation, in which others may be missing."""
+    speaker: Tensor
+    """(c, u) whole number: turns of one voice share it; -1 is nobody known."""
+    context: Context
+    _place: Tensor
+    """(b) where each clip stands, counted over all turns of all conversations."""
+
+    @classmethod
+    def of(cls, batch: Batch, context: Context) -> Self:
+        """Lay a batch out; without context every clip is a conversation of its own."""
+        alone = -1 - torch.arange(len(batch), device=batch.dialogue.device)
+        number = alone if context == "none" else torch.where(batch.dialogue >= 0, batch.dialogue, alone)
+        order = batch.turn.long().argsort(stable=True)
+        order = order[number[order].argsort(stable=True)]
+        fresh = number[order].diff(prepend=number.new_tensor([number.min() - 1])) != 0
+        lengths = fresh.cumsum(0).bincount()[1:]
+        longest = int(lengths.max())
+        real = torch.arange(longest, device=number.device) < lengths[:, None]
+        place = torch.empty_like(order)
+        place[order] = real.flatten().nonzero()[:, 0]
+        laid = cls(real, real.long(), real.long(), context, place)
+        return cls(real, laid.lay(batch.turn.long()), laid.lay(batch.speaker.long()), context, place)
+
+    def lay(self, clips: Tensor) -> Tensor:
+        """Turn (b, ...) into (c, u, ...), zero where there is no turn."""
+        laid = clips.new_zeros(self.real.numel(), *clips.shape[1:])
+        return laid.index_copy(0, self._place, clips).reshape(*self.real.shape, *clips.shape[1:])
+
+    def back(self, turns: Tensor) -> Tensor:
+        """Turn (c, u, ...) into (b, ...), the clips in the order of their batch."""
+        return turns.flatten(0, 1)[self._place]
+
+    @property
+    def heard(self) -> Tensor:
+        """(c, u, u) bool: the turn of a row may look at that of a column; every turn at itself, padding included."""
+        u = self.real.shape[1]
+        both = self.real[:, :, None] & self.real[:, None, :]
+        allowed = both & ~self.later if self.context == "past" else both
+        return allowed | torch.eye(u, dtype=torch.bool, device=both.device)
+
+    @property
+    def later(self) -> Tensor:
+        """(u, u) bool: the turn of a column comes after that of a row."""
+        u = self.real.shape[1]
+        return torch.ones(u, u, dtype=torch.bool, device=self.real.device).triu(1)
+
+    @property
+    def same_speaker(self) -> Tensor:
+        """(c, u, u) bool: two turns are of one voice; every turn with itself, and nobody known with nobody else."""
+        same = (self.speaker[:, :, None] == self.speaker[:, None, :]) & (self.speaker[:, :, None] >= 0)
+        return same | torch.eye(self.real.shape[1], dtype=torch.bool, device=same.device)
+
+    def reversed(self, turns: Tensor) -> Tensor:
+        """Read (c, u, ...) from the last turn to the first; padding stays at the end."""
+        u = self.real.shape[1]
+        place = torch.arange(u, device=turns.device)
+        last = self.real.sum(dim=1, keepdim=True) - 1
+        index = torch.where(self.real, last - place, place)
+        return turns.gather(1, index.reshape(*index.shape, *(1,) * (turns.dim() - 2)).expand_as(turns))
