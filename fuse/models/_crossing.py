@@ -46,3 +46,20 @@ class CrossBlock(nn.Module):
         attended = self.norm_attention(self.dropout(attended) + query)
         mixed: Tensor = self.norm_ff(self.dropout(self.ff(attended)) + attended)
         return mixed
+
+
+class Looking(nn.Module):
+    """Attention to what is real, added to what asks, and normed; where nothing is real nothing is added."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, asking: Tensor, asked: Tensor, real: Tensor) -> Tensor:
+        """Turn (b, t, width) into the same, having looked at (b, s, width) of which (b, s) is real."""
+        something = real.any(dim=1, keepdim=True)
+        unreal = something & ~real  # all may be looked at where nothing is real: a softmax over nothing is no number
+        found = self.attention(asking, asked, asked, key_padding_mask=unreal, need_weights=False)[0]
+        looked: Tensor = self.norm(asking + found * something[:, :, None])
+        return looked
