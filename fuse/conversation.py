@@ -1,8 +1,9 @@
-"""The clips of a batch laid out as the conversations that they are turns of.
+"""Which conversation and turn each clip is, and the clips of a batch laid out as conversations.
 
 Axes: c conversations, u turns; b clips. A clip that stands alone is a conversation of one turn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fuse.batch import Batch
+from manifests import Clip
 
 Context = Literal["both", "past", "none"]
 """Which other turns of its conversation a clip's answer may rest on: all of them, those before it, or none."""
@@ -81,3 +83,34 @@ class Conversations:
         last = self.real.sum(dim=1, keepdim=True) - 1
         index = torch.where(self.real, last - place, place)
         return turns.gather(1, index.reshape(*index.shape, *(1,) * (turns.dim() - 2)).expand_as(turns))
+
+
+def places(clips: Sequence[Clip], limit: int) -> tuple[Tensor, Tensor]:
+    """Return each clip's conversation and its place there; one with more turns than the limit is cut evenly.
+
+    A clip whose place is not known stands alone. Two that claim one place stand there in the manifest's order.
+    """
+    whole: dict[tuple[str, str, str], list[int]] = {}
+    for i, clip in enumerate(clips):
+        if clip.dialogue_id and clip.utt_index is not None:
+            whole.setdefault((clip.corpus, clip.split, clip.dialogue_id), []).append(i)
+    dialogue, turn = torch.full((len(clips),), -1), torch.zeros(len(clips), dtype=torch.long)
+    number = 0
+    for members in whole.values():
+        in_order = sorted(members, key=lambda i: clips[i].utt_index or 0)
+        places: list[int] = []
+        for i in in_order:
+            places.append(max(clips[i].utt_index or 0, places[-1] + 1 if places else 0))
+        turn[in_order] = torch.tensor(places)
+        for piece in torch.tensor(in_order).tensor_split(-(-len(in_order) // limit)):
+            dialogue[piece] = number
+            number += 1
+    return dialogue, turn
+
+
+def speakers(clips: Sequence[Clip]) -> Tensor:
+    """Return a number that clips of one voice share; -1 where nobody is named."""
+    numbers: dict[tuple[str, str], int] = {}
+    return torch.tensor(
+        [numbers.setdefault((clip.corpus, clip.speaker_id), len(numbers)) if clip.speaker_id else -1 for clip in clips]
+    )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from features import CacheError, Reader
-from fuse import compress, decide, entries
+from fuse import compress, conversation, decide, entries
 from fuse.batch import Batch, Shapes
 from fuse.recipe import Recipe
 from fuse.source import Source
@@ -200,8 +200,8 @@ class Dataset:
         blocks[largest.order] = torch.from_numpy((ends - 1).clip(min=0) // self.block_bytes)
         if not self.conversations:
             return blocks
-        _, first, conversation = np.unique(self._conversation.numpy(), return_index=True, return_inverse=True)
-        return blocks[torch.from_numpy(first)][torch.from_numpy(conversation)]
+        _, first, place = np.unique(self._conversation.numpy(), return_index=True, return_inverse=True)
+        return blocks[torch.from_numpy(first)][torch.from_numpy(place)]
 
     def standardised(self, train: Sequence[int]) -> "Dataset":
         """Return the dataset with every feature at mean 0 and deviation 1 over some clips.
@@ -269,7 +269,7 @@ def load(clips: Sequence[Clip], recipe: Recipe) -> Dataset:
         for modality, by in found.items()
     }
     labels, known = _labels(clips, recipe.tasks)
-    dialogue, turn = _dialogues(clips, recipe.data.turns)
+    dialogue, turn = conversation.places(clips, recipe.data.turns)
     clip_of, window_of = _examples(sources, len(clips), vote=recipe.data.windows == "vote")
     limit = int(recipe.data.memory_gb * GB) or int(SPARED * _free_bytes())
     fits = sum(source.bytes for source in sources.values()) <= limit
@@ -283,7 +283,7 @@ def load(clips: Sequence[Clip], recipe: Recipe) -> Dataset:
         known,
         dialogue,
         turn,
-        _speakers(clips),
+        conversation.speakers(clips),
         folders,
         tuple(notes),
         _digest(clips, sources, folders, recipe.tasks),
@@ -337,36 +337,6 @@ def _labels(clips: Sequence[Clip], tasks: Sequence[str]) -> tuple[dict[str, Tens
         labels[task] = torch.tensor([absent if label is None else label for label in found], dtype=torch.float32)
         known[task] = torch.tensor([label is not None for label in found])
     return labels, known
-
-
-def _dialogues(clips: Sequence[Clip], limit: int) -> tuple[Tensor, Tensor]:
-    """Return each clip's conversation and its place there; one with more turns than the limit is cut evenly.
-
-    A clip whose place is not known stands alone. Two that claim one place stand there in the manifest's order.
-    """
-    whole: dict[tuple[str, str, str], list[int]] = {}
-    for i, clip in enumerate(clips):
-        if clip.dialogue_id and clip.utt_index is not None:
-            whole.setdefault((clip.corpus, clip.split, clip.dialogue_id), []).append(i)
-    dialogue, turn = torch.full((len(clips),), -1), torch.zeros(len(clips), dtype=torch.long)
-    number = 0
-    for members in whole.values():
-        in_order = sorted(members, key=lambda i: clips[i].utt_index or 0)
-        places: list[int] = []
-        for i in in_order:
-            places.append(max(clips[i].utt_index or 0, places[-1] + 1 if places else 0))
-        turn[in_order] = torch.tensor(places)
-        for piece in torch.tensor(in_order).tensor_split(-(-len(in_order) // limit)):
-            dialogue[piece] = number
-            number += 1
-    return dialogue, turn
-
-
-def _speakers(clips: Sequence[Clip]) -> Tensor:
-    numbers: dict[tuple[str, str], int] = {}
-    return torch.tensor(
-        [numbers.setdefault((clip.corpus, clip.speaker_id), len(numbers)) if clip.speaker_id else -1 for clip in clips]
-    )
 
 
 def _digest(

@@ -31,6 +31,10 @@ from fuse.train import Seed
 
 SCORED = ("dev", "test")
 RANDOM_NOTE = "The features are of encoders with random weights. These numbers mean nothing; they show that it runs."
+HEARD = {
+    "both": "Two-sided: what is said of a turn rests on the whole conversation, turns to come included.",
+    "past": "Causal: what is said of a turn rests on it and on what was said before, as in live use.",
+}
 CODE = (
     "augment batch compress conversation data decide entries handover losses metrics predict protocol schedule seams "
     "source stored train"
@@ -207,6 +211,8 @@ def _prepared(recipe: Recipe, stages: tuple[Experiment, ...], joined: dict[str, 
     told = [note for manifest in shelf for note in (_note(manifest.reader), *manifest.warnings) if note]
     if recipe.data.random_weights:
         told.append(RANDOM_NOTE)
+    if recipe.context != "none":
+        told.append(HEARD[recipe.context])
     told += [*found.notes, *protocol.leaks(clips, division, recipe)]
     if recipe.test_without:
         told.append(f"Dev and test clips are scored without {', '.join(recipe.test_without)}.")

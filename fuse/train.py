@@ -70,10 +70,10 @@ class Seed:
         lesson = strategies.Lesson(self.model, data, split, tasks, recipe.train)
         own = [strategies.module(n).Strategy(config, lesson) for n, config in strategy_configs(recipe).items()]
         self._strategies = nn.ModuleList(own).to(self.device)
-        for strategy in self._acting:
+        for strategy in self.strategies:
             data = strategy.relabelled(data)
         self.data = data.to(self.device)
-        self.optimiser = schedule.optimiser(self.model, recipe.train, self._acting)
+        self.optimiser = schedule.optimiser(self.model, recipe.train, self.strategies)
         self.progress = Progress()
         self._best = self._copied()
         self._weights = self._class_weights()
@@ -111,7 +111,8 @@ class Seed:
         return self.model.eval()
 
     @property
-    def _acting(self) -> list[Strategy]:
+    def strategies(self) -> list[Strategy]:
+        """Return the recipe's ways of training, in the order in which they act."""
         return [strategy for strategy in self._strategies if isinstance(strategy, Strategy)]
 
     @property
@@ -134,7 +135,7 @@ class Seed:
         torch.manual_seed(self._mixed(self.progress.epoch))
         self.model.train()
         order = self._order()
-        for strategy in self._acting:
+        for strategy in self.strategies:
             order = strategy.order(order, self.progress.epoch)
         total, seen, begun = torch.zeros((), device=self.device), 0, 0
         for number, (chosen, batch) in enumerate(self.data.batches(order, train.batch), start=1):
@@ -156,7 +157,7 @@ class Seed:
         train = self.recipe.train
         for group in self.optimiser.param_groups:
             group["lr"] = self._lr(epoch if train.schedule == "restarts" else math.floor(epoch), group["highest"])
-        for strategy in self._acting:
+        for strategy in self.strategies:
             strategy.steer()
         if train.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
@@ -192,11 +193,11 @@ class Seed:
         regulariser: Callable[[], Tensor] | None = getattr(self.model, "regulariser", None)
         if regulariser:
             found.append(regulariser())
-        added = [strategy.loss(logits, batch) for strategy in self._acting]
+        added = [strategy.loss(logits, batch) for strategy in self.strategies]
         return torch.stack([*found, *(one for one in added if one is not None)]).sum()
 
     def _task_loss(self, task: str, logits: Tensor, batch: Batch) -> Tensor:
-        for strategy in self._acting:
+        for strategy in self.strategies:
             if (each := strategy.task_loss(task, logits, batch)) is not None:
                 return losses.averaged(each, batch.known[task])
         if TASKS[task].kind == "score" and (of_batch := losses.OF_BATCHES.get(self.recipe.train.score_loss)):

@@ -120,3 +120,9 @@ def trained(clip_list, folder, *settings, number=0):
     for _ in seed.epochs():
         pass
     return seed
+
+
+def strategy_of(seed):
+    """Return the one strategy of a seed."""
+    (strategy,) = seed.strategies
+    return strategy

@@ -24,12 +24,6 @@ def joined(roots):  # noqa: ARG001 - it says where the cache lies
     return clips
 
 
-def strategy_of(seed):
-    """Return the one strategy of a seed."""
-    (strategy,) = seed._acting
-    return strategy
-
-
 def own(seed, modality):
     """Return the gradients of what is of one modality, by hand: the names of `concat` are known."""
     return {n: p.grad for n, p in seed.model.named_parameters() if n.startswith(f"projections.{modality}.")}
@@ -88,7 +82,7 @@ def test_a_direction_without_length_is_none():
 def test_gradients_are_scaled_by_hand(joined, tmp_path):
     """Accuracies of 3/8, 4/8 and 6/8 after 1/8, 4/8 and 4/8: gains 1/4, 0 and 1/4, factors 0.65, 1.3 and 0.65."""
     seed = fuse_kit.seed_of(joined, tmp_path, *PLAIN)
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     strategy.accuracies.copy_(torch.tensor([1, 4, 4]) / 8)
     strategy.right.copy_(torch.tensor([3.0, 4.0, 6.0]))
     strategy.seen.fill_(8.0)
@@ -118,7 +112,7 @@ def test_a_step_is_what_plain_gradients_and_guides_say(joined, tmp_path, variant
         joined, tmp_path / "cggm", *settings, f"strategies.cggm={{dropout=0.0,variant={variant!r}}}"
     )
     answered(plain, range(24))
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     with torch.no_grad():  # guides that say one thing of all clips would hide whose accuracy is whose
         for number, guide in enumerate(strategy.guides.values()):
             guide.last.weight *= 5 * (1 + number)
@@ -146,7 +140,7 @@ def test_the_term_is_added_to_the_next_step(joined, tmp_path):
     seed = fuse_kit.seed_of(
         joined, tmp_path / "1", *PLAIN, "strategies.cggm.direction=0.5", "strategies.cggm.variant=authors"
     )
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     rows = torch.tensor(range(8))
     first = [one._loss(one.data.batch(rows)).item() for one in (seed, without)]
     assert first[0] == pytest.approx(first[1])
@@ -165,7 +159,7 @@ def test_the_term_is_added_to_the_next_step(joined, tmp_path):
 def test_repaired_directions_are_those_of_gradients(joined, tmp_path):
     """The fusion's gradient is the mean over clips of (share - label) times what the head reads, by hand."""
     seed = fuse_kit.seed_of(joined, tmp_path, *PLAIN)
-    strategy, seen = strategy_of(seed), []
+    strategy, seen = fuse_kit.strategy_of(seed), []
     strategy.shares.copy_(torch.tensor([0.5, 1.0, 0.5]))
     module = seams.representation(seed.model)
     module.register_forward_hook(lambda _module, _given, output: seen.append(output))
@@ -199,15 +193,14 @@ def test_guides_send_nothing_back(joined, tmp_path):
     answered(seed)
     for one, other in zip(seed.model.parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
-    assert all(
-        parameter.grad.abs().max() > 0 for parameter in strategy_of(seed).guides.parameters() if parameter.dim() > 1
-    )
+    guides = fuse_kit.strategy_of(seed).guides
+    assert all(parameter.grad.abs().max() > 0 for parameter in guides.parameters() if parameter.dim() > 1)
 
 
 def test_several_batches_make_the_accuracy_of_a_step(joined, tmp_path):
     """With accumulated batches the accuracies are of all clips of the step."""
     seed = fuse_kit.seed_of(joined, tmp_path, *PLAIN, "train.accumulate=2")
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     counts = []
     for rows in (range(8), range(8, 24)):
         before = strategy.right.clone()
@@ -226,7 +219,8 @@ def test_guides_learn_at_their_own_rate(joined, tmp_path):
     batch = seed.data.batch(torch.tensor(seed.split.train))
     features = seed.model.projections["video"](batch.mean_of_steps("video"))[:, None]
     with torch.no_grad():
-        shares = strategy_of(seed).guides["video"](features, torch.ones(24, 1, dtype=torch.bool)).softmax(dim=1)
+        guide = fuse_kit.strategy_of(seed).guides["video"]
+        shares = guide(features, torch.ones(24, 1, dtype=torch.bool)).softmax(dim=1)
     upper = shares[:, 2:4].sum(dim=1)  # of sad and anger, which are every third and fourth clip
     assert upper.reshape(6, 4).mean(dim=0).round().tolist() == [0, 0, 1, 1]
     assert seed.progress.best_score > 0.8
@@ -240,7 +234,7 @@ def test_clips_without_a_modality_do_not_count(roots, tmp_path):  # noqa: ARG001
     clips = fuse_kit.clips()
     fuse_kit.store(clips, missing=lambda m, clip: m == "video" and int(clip.id.rpartition("_")[2]) % 2 == 0)
     seed = fuse_kit.seed_of(clips, tmp_path, *PLAIN)
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     answered(seed)
     assert strategy.seen.tolist() == [8, 4, 8]
     strategy.steer()
@@ -274,7 +268,7 @@ def test_padded_steps_tell_a_guide_nothing():
 def test_the_first_task_guides(joined, tmp_path, tasks):
     """Whatever its kind: guides are as wide as its classes, and accuracies are shares."""
     seed = fuse_kit.seed_of(joined, tmp_path, f"tasks={tasks}", "strategies.cggm={}")
-    strategy, task = strategy_of(seed), tasks.partition(",")[0]
+    strategy, task = fuse_kit.strategy_of(seed), tasks.partition(",")[0]
     assert strategy.guides["audio"].last.weight.shape == seed.model.heads[task].weight.shape
     list(seed.epochs())
     assert 0 < strategy.accuracies.min() <= strategy.accuracies.max() <= 1
@@ -282,7 +276,7 @@ def test_the_first_task_guides(joined, tmp_path, tasks):
 
 def test_a_score_is_right_on_the_right_side_of_the_mean(joined, tmp_path):
     """The scores of the corpus, 0, 1.6, -0.8 and -2.2, have the mean -0.35."""
-    strategy = strategy_of(fuse_kit.seed_of(joined, tmp_path, "tasks=sentiment_score", "strategies.cggm={}"))
+    strategy = fuse_kit.strategy_of(fuse_kit.seed_of(joined, tmp_path, "tasks=sentiment_score", "strategies.cggm={}"))
     assert strategy.middle.item() == pytest.approx(-0.35)
     said, true = torch.tensor([[-0.3], [-0.4], [5.0]]), torch.tensor([[0.0], [0.0], [-0.8]])
     assert strategy._known(said, true).tolist() == [1.0, 0.0, 0.0]
@@ -290,7 +284,7 @@ def test_a_score_is_right_on_the_right_side_of_the_mean(joined, tmp_path):
 
 def test_several_classes_are_right_by_the_share_of_them(joined, tmp_path):
     """Two of six wrong are a third."""
-    strategy = strategy_of(fuse_kit.seed_of(joined, tmp_path, "tasks=emotions", "strategies.cggm={}"))
+    strategy = fuse_kit.strategy_of(fuse_kit.seed_of(joined, tmp_path, "tasks=emotions", "strategies.cggm={}"))
     said, true = torch.tensor([[1.0, -1, -1, 1, -1, -1]]), torch.tensor([[1.0, 0, 0, 0, 0.5, 0.4]])
     assert strategy._known(said, true).item() == pytest.approx(4 / 6)
 
@@ -343,7 +337,7 @@ def test_a_model_that_has_no_parameters_of_a_modality_is_refused(joined, tmp_pat
 def test_the_term_needs_a_linear_head_that_is_trained(joined, tmp_path, settings, there):
     """Where the fusion has none, gradients are scaled all the same."""
     seed = fuse_kit.seed_of(joined, tmp_path, "strategies.cggm={}", *settings)
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     batch = seed.data.batch(torch.tensor(range(8)))
     outputs = seed.model.train()(batch)
     found = [guide.last.weight.sum() * 0 for guide in strategy.guides.values()]
@@ -360,7 +354,7 @@ def test_it_goes_on_as_it_would_have(joined, tmp_path, monkeypatch, variant):
     whole = fuse_kit.trained(joined, tmp_path / "whole", *settings)
     next(fuse_kit.seed_of(joined, tmp_path / "cut", *settings).epochs())
     again = fuse_kit.seed_of(joined, tmp_path / "cut", *settings)
-    assert strategy_of(again).accuracies.any()
+    assert fuse_kit.strategy_of(again).accuracies.any()
     list(again.epochs())
     for one, other in zip(
         again._strategies.state_dict().values(), whole._strategies.state_dict().values(), strict=True

@@ -479,3 +479,12 @@ def test_majority_and_linear_floors_stand_beside_the_model():
     assert fold.majority["emotion"].shares.shape == (1, len(TASKS["emotion"].classes))
     assert fold.floors.keys() == {"linear floor"}
     assert fold.floors["linear floor"].keys() == {"dev", "test"}
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize(("context", "word"), [("both", "Two-sided"), ("past", "Causal"), ("none", None)])
+def test_a_report_says_which_turns_were_heard(context, word):
+    """Causal and two-sided use are named in the notes; a model without context has nothing to say."""
+    one = experiment.prepare(fuse_kit.load_recipe("turns", f"config.context={context}"))
+    said = [note.partition(":")[0] for note in one.notes if note.startswith(("Two-sided", "Causal"))]
+    assert said == ([word] if word else [])

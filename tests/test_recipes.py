@@ -32,6 +32,9 @@ ROWS = {
     "mer_clip_table9": 7,
     "mer_clip_table10": 7,
     "mer_clip_table11": 7,
+    "meld_dialogue": 20,
+    "meld_strategies": 9,
+    "pooling_study": 12,
 }
 NAMES = [name for name in recipe.names() if name != recipe.DEFAULT]
 COMMAND = re.compile(r'make features CORPUS=(\w+)(?: ENCODERS="?([^"\s]+)"?)?')

@@ -25,12 +25,6 @@ def joined(roots):  # noqa: ARG001 - it says where the cache lies
     return clips
 
 
-def strategy_of(seed):
-    """Return the one strategy of a seed."""
-    (strategy,) = seed._acting
-    return strategy
-
-
 def heard_of(seed, batch):
     """Return what the heads read of a batch, with its graph, and the outputs."""
     seen = []
@@ -75,7 +69,7 @@ def test_on_one_linear_layer_by_hand():
 def test_the_model_unlearns_what_the_classifier_learns(joined, tmp_path, strength):
     """Its gradients are -strength times plain ones, those of the classifier plain."""
     seed = fuse_kit.seed_of(joined, tmp_path, *PLAIN, f"{NAME}={{strength={strength},ramp=false}}")
-    strategy, batch = strategy_of(seed), seed.data.batch(torch.tensor(range(24)))
+    strategy, batch = fuse_kit.strategy_of(seed), seed.data.batch(torch.tensor(range(24)))
     strategy.order(torch.arange(24), 1)
     heard, outputs = heard_of(seed, batch)
     own, classifier = list(seed.model.projections.parameters()), list(strategy.classifier.parameters())
@@ -93,8 +87,8 @@ def test_the_model_unlearns_what_the_classifier_learns(joined, tmp_path, strengt
 def test_the_strength_grows_over_the_epochs(joined, tmp_path):
     """At the middle of each of four epochs: 0.5 (2 / (1 + exp(-10 p)) - 1) with p = 1/8, 3/8, 5/8, 7/8; or constant."""
     examples = torch.arange(3)
-    grown = strategy_of(fuse_kit.seed_of(joined, tmp_path, f"{NAME}={{strength=0.5}}"))
-    even = strategy_of(fuse_kit.seed_of(joined, tmp_path, f"{NAME}={{strength=0.5,ramp=false}}"))
+    grown = fuse_kit.strategy_of(fuse_kit.seed_of(joined, tmp_path, f"{NAME}={{strength=0.5}}"))
+    even = fuse_kit.strategy_of(fuse_kit.seed_of(joined, tmp_path, f"{NAME}={{strength=0.5,ramp=false}}"))
     found = []
     for epoch in range(1, 5):
         assert torch.equal(grown.order(examples, epoch), examples)
@@ -114,7 +108,7 @@ def test_only_known_speakers_of_training_clips_count(roots, tmp_path):  # noqa: 
     clips = without_speaker(fuse_kit.clips(), lambda clip: clip.id in ("train_0", "train_9"))
     fuse_kit.store(clips)
     seed = fuse_kit.seed_of(clips, tmp_path, *PLAIN, f"{NAME}={{ramp=false}}")
-    strategy = strategy_of(seed)
+    strategy = fuse_kit.strategy_of(seed)
     strategy.order(torch.arange(2), 1)
     assert strategy.classifier[-1].out_features == 6
     losses = []

@@ -155,7 +155,7 @@ def test_stopped_and_continued_ends_with_the_same_weights(corpus, name, tmp_path
 def test_an_epoch_goes_through_training_clips_alone(corpus, name, tmp_path):
     """What it leaves or adds is drawn from the training clips, the same when asked again, and never nothing."""
     seed = fuse_kit.seed_of(corpus, tmp_path, *on(name))
-    (strategy,) = seed._acting
+    (strategy,) = seed.strategies
     examples = seed.data.examples(seed.split.train)
     for epoch in range(1, seed.recipe.train.epochs + 1):
         order = strategy.order(examples, epoch)
@@ -197,7 +197,7 @@ def test_labels_of_dev_and_test_are_none_of_its_business(corpus, name, tmp_path)
     assert seed.data.labels.keys() == plain.labels.keys()
     for task, labels in plain.labels.items():
         assert torch.equal(seed.data.labels[task][scored], labels[scored])
-        assert torch.equal(seed.data.known[task], plain.known[task]) or "relabelled" in vars(type(seed._acting[0]))
+        assert torch.equal(seed.data.known[task], plain.known[task]) or "relabelled" in vars(type(seed.strategies[0]))
         assert torch.equal(seed.data.known[task][scored], plain.known[task][scored])
     assert seed.data.clips == plain.clips
     for m, stored in plain.stored.items():
@@ -266,7 +266,7 @@ def test_one_modality_is_enough_or_too_little_with_a_word(corpus, name, tmp_path
 def test_all_of_them_work_together(corpus, tmp_path):
     """Each at its moment, in the recipe's order; the run goes on to the end."""
     seed = fuse_kit.trained(corpus, tmp_path, *on(*strategies.names()))
-    assert len(seed._acting) == len(strategies.names())
+    assert len(seed.strategies) == len(strategies.names())
     assert all(math.isfinite(record["loss"]) for record in seed.progress.history)
 
 
