@@ -1,7 +1,10 @@
 """Eight random clips for any fusion model, and what can be done to them."""
 
+import ast
 import dataclasses
+import inspect
 
+import pytest
 import torch
 
 from fuse import losses
@@ -121,3 +124,18 @@ def padded(batch, modality, windows=0, steps=0):
         windows={**batch.windows, modality: pad(batch.windows[modality], (0, windows))},
         steps={**batch.steps, modality: pad(batch.steps[modality], (0, steps, 0, windows))},
     )
+
+
+def assert_settings_explained(module):
+    """Check that a file's `Config` is frozen and that each field has a default and a line below it."""
+    config = module.Config()
+    for entry in dataclasses.fields(config):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(config, entry.name, None)
+    (tree,) = ast.parse(inspect.getsource(module.Config)).body
+    fields = [i for i, node in enumerate(tree.body) if isinstance(node, ast.AnnAssign)]
+    assert len(fields) == len(dataclasses.fields(config))
+    for i in fields:
+        below = tree.body[i + 1] if i + 1 < len(tree.body) else None
+        said = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and below.value.value
+        assert isinstance(said, str), f"{module.__name__}.Config.{tree.body[i].target.id}"

@@ -1,6 +1,5 @@
 """Every fusion model found in its folder keeps the contract: what is masked cannot change an output."""
 
-import ast
 import dataclasses
 import inspect
 import re
@@ -14,6 +13,7 @@ from model_kit import (
     TASKS,
     N,
     assert_same,
+    assert_settings_explained,
     build,
     clips,
     clips_of,
@@ -256,17 +256,7 @@ def test_what_a_model_notes_are_sentences(module, model):
 
 def test_settings_are_frozen_have_defaults_and_say_what_they_are(module):
     """`Config` is a frozen dataclass, each field has a default and a line below it that says what it is."""
-    config = module.Config()
-    for entry in dataclasses.fields(config):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(config, entry.name, None)
-    (tree,) = ast.parse(inspect.getsource(module.Config)).body
-    fields = [i for i, node in enumerate(tree.body) if isinstance(node, ast.AnnAssign)]
-    assert len(fields) == len(dataclasses.fields(config))
-    for i in fields:
-        below = tree.body[i + 1] if i + 1 < len(tree.body) else None
-        said = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and below.value.value
-        assert isinstance(said, str), f"{module.__name__}.Config.{tree.body[i].target.id}"
+    assert_settings_explained(module)
 
 
 def test_the_file_explains_itself(module):

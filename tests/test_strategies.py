@@ -7,8 +7,8 @@ import re
 
 import fuse_kit
 import pytest
-import test_models
 import torch
+from model_kit import assert_settings_explained
 
 from fuse import models, seams, strategies, train
 from fuse.strategies._strategy import Strategy
@@ -90,7 +90,7 @@ def same(one, other):
 
 def test_settings_are_frozen_have_defaults_and_say_what_they_are(module):
     """As those of models are."""
-    test_models.test_settings_are_frozen_have_defaults_and_say_what_they_are(module)
+    assert_settings_explained(module)
 
 
 def test_the_file_explains_itself(module):
