@@ -34,7 +34,9 @@ ROWS = {
     "mer_clip_table11": 7,
     "meld_dialogue": 20,
     "meld_strategies": 9,
+    "meld_fusion": 12,
     "pooling_study": 12,
+    "unified": 2,
 }
 NAMES = [name for name in recipe.names() if name != recipe.DEFAULT]
 COMMAND = re.compile(r'make features CORPUS=(\w+)(?: ENCODERS="?([^"\s]+)"?)?')
