@@ -51,7 +51,7 @@ SETS: Mapping[str, tuple[str, Sequence[str], int, Sequence[str], Mapping[str, Se
     "ravdess_au": (
         "RAVDESS, action units and MFCC, actors apart",
         RAVDESS,
-        2,
+        1,
         ("ravdess_au/emotion8/mf1", "ravdess_au/emotion8/uar"),
         {
             "audio alone": ("modalities=audio",),
