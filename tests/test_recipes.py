@@ -32,7 +32,7 @@ ROWS = {
     "mer_clip_table9": 7,
     "mer_clip_table10": 7,
     "mer_clip_table11": 7,
-    "meld_dialogue": 19,
+    "meld_dialogue": 20,
     "meld_strategies": 9,
     "meld_fusion": 12,
     "pooling_study": 12,
