@@ -307,7 +307,7 @@ def test_a_part_that_does_not_answer_clip_by_clip_is_refused(corpus, tmp_path):
     """Conversations in the place of clips would be taken for other clips; a part that is never asked says nothing."""
     seed = fuse_kit.seed_of(corpus, tmp_path, "model=turns")
     batch = seed.data.batch(torch.tensor([0, 1, 2]))
-    for module in (seed.model.recurrent, torch.nn.Identity()):
+    for module in (seed.model.around.recurrent, torch.nn.Identity()):
         with pytest.raises(ValueError, match=r"turns: expected one answer per clip, 3, .* got [01]; use concat"):
             seams.given(seed.model, [module], batch)
 
