@@ -23,7 +23,7 @@ EPILOG = """\
 examples:
   python -m fuse lefsa --corpus demo --seeds 5
   python -m fuse concat --corpus meld --set modalities=text train.lr=1e-3
-  python -m fuse turns --corpus meld --set modalities=text config.context=past strategies.curriculum={}
+  python -m fuse turns --corpus meld --set modalities=text config.context=past strategies=curriculum
   python -m fuse table1 --corpus demo --rows 1,9,10
   python -m fuse lefsa --corpus meld --from lefsa.pt --eval
   python -m fuse sweep concat --corpus meld --over train.lr=1e-3,3e-4 config.width=64,128
@@ -72,13 +72,13 @@ def _parser(verb: str = "train") -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, help="how many seeds")
     parser.add_argument("--folds", type=int, help="into how many folds")
     parser.add_argument("--rows", help="run these rows of a table only, joined with commas")
-    turned_on = ", ".join(f"strategies.{name}={{}}" for name in strategies.names())
+    turned_on = ",".join(strategies.names())
     parser.add_argument(
         "--set",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help=f"change keys of the recipe, or turn on ways of training: {turned_on}",
+        help=f"change keys of the recipe, or turn on ways of training: strategies={turned_on}",
     )
     parser.add_argument(
         "--from", dest="weights", metavar="FILE", help="begin with these weights: a run's, the authors'"

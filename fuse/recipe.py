@@ -333,6 +333,9 @@ def _set(values: dict[str, Any], setting: str) -> None:
         raise RecipeError(f"SET: expected key=value such as train.lr=3e-4, got {setting!r}")
     head, _, rest = key.partition(".")
     stage, _, below = rest.partition(".")
+    if key == "strategies" and isinstance(value_of(text), str):  # names, each as it is
+        values[key] = {name: {} for name in text.split(",")}
+        return
     if head != "stages":
         put(values, key.split("."), value_of(text), setting)
         return

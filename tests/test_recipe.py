@@ -321,3 +321,17 @@ def test_key_fields_may_be_put_below_a_plain_encoder(tmp_path, monkeypatch):
     text = 'model = "concat"\ncorpora = ["demo"]\nencoders.audio = "mfcc"\n[[row]]\nname = "1"\n'
     (tmp_path / "mine.toml").write_text(text + 'encoders.audio.grid = "clip"\n', encoding="utf-8")
     assert recipe.load("mine").used == {"audio": ({"encoder": "mfcc", "grid": "clip"},)}
+
+
+def test_strategies_are_named_or_set():
+    """Names joined with commas turn strategies on as they are; a table sets their dials; a slip is answered."""
+    named = recipe.load("concat", ["strategies=cggm,curriculum"])
+    assert named.strategies == {"cggm": {}, "curriculum": {}}
+    assert named.strategies == recipe.load("concat", ["strategies.cggm={}", "strategies.curriculum={}"]).strategies
+    assert recipe.strategy_configs(recipe.load("concat", ["strategies.cggm.rho=1.5"]))["cggm"].rho == 1.5
+    for slip, word in (
+        ("strategies=cgm", "Did you mean 'cggm'"),
+        ("strategies.cggm.rh=1", "strategies.cggm.rh: .*rho"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            recipe.load("concat", [slip])
