@@ -131,7 +131,7 @@ def test_parameters_are_those_of_the_authors_layers():
 @torch.no_grad()
 def test_the_classifier_may_also_read_what_the_graph_was_given():
     """With the switch it reads as much more as the graph was given."""
-    alone, both = build(), build(keep_context=True)
+    alone, both = build(keep_context=False), build()
     assert both.hidden[0].in_features - alone.hidden[0].in_features == SMALL["width"]
     assert both(dialogue([0, 1]))["emotion"].shape == (2, 7)
 
