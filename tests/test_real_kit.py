@@ -107,6 +107,7 @@ def test_words_are_told_from_padding(shared, mmmo):
                 assert mine[0].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lay", "corpus", "settings", "least"),
     [
