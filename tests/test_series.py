@@ -310,7 +310,7 @@ def test_a_new_series_needs_a_corpus_and_an_encoder_alone(checkout, roots):
     asked = ["extract", "run", "hearts", "--encoders", "toy_pulse,toy_audio", "--max-failed", "0.1"]
     planned = next(line for line in run([*asked, "--dry"]).splitlines() if line.startswith("toy_pulse"))
     assert planned.split()[2:7] == ["0", "15", "0", "0", "1"]
-    assert "expected 2 columns of pulse in all, got 1; is it another table? (first: p14)" in run(asked)
+    assert "expected 2 columns of pulse in all, got 1; is a table of another kind? (first: p14)" in run(asked)
     with Reader(find("hearts", "toy_pulse")) as reader:
         assert len(reader) == 14
         windows = reader["p1"]
