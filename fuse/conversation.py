@@ -98,10 +98,10 @@ def places(clips: Sequence[Clip], limit: int) -> tuple[Tensor, Tensor]:
     number = 0
     for members in whole.values():
         in_order = sorted(members, key=lambda i: clips[i].utt_index or 0)
-        places: list[int] = []
+        turns: list[int] = []
         for i in in_order:
-            places.append(max(clips[i].utt_index or 0, places[-1] + 1 if places else 0))
-        turn[in_order] = torch.tensor(places)
+            turns.append(max(clips[i].utt_index or 0, turns[-1] + 1 if turns else 0))
+        turn[in_order] = torch.tensor(turns)
         for piece in torch.tensor(in_order).tensor_split(-(-len(in_order) // limit)):
             dialogue[piece] = number
             number += 1

@@ -51,7 +51,7 @@ class Dataset:
     notes: tuple[str, ...]
     """What a reader must know about the features."""
     digest: str
-    """What was read: the sources of all windows, and the labels."""
+    """What was read: the sources of all windows, the labels, and who says what in which conversation."""
     clip_of: Tensor
     """(examples) the clip of each example."""
     window_of: Tensor | None
@@ -347,8 +347,9 @@ def _digest(
         digest.update(f"{modality} {[folder.name for folder in each]}\n".encode())
     for modality, source in sources.items():
         digest.update(f"{modality} {list(source.sources())}\n".encode())
-    told = [(c.id, c.corpus, c.split, c.speaker_id, *(label_of(task, c.labels) for task in tasks)) for c in clips]
-    digest.update(repr(told).encode())
+    for clip in clips:
+        placed = (clip.id, clip.corpus, clip.split, clip.dialogue_id, clip.utt_index, clip.speaker_id)
+        digest.update(repr((*placed, *(label_of(task, clip.labels) for task in tasks))).encode())
     return digest.hexdigest()
 
 

@@ -261,6 +261,8 @@ def test_the_digest_follows_features_and_labels(clips):
     assert fuse_kit.joined(relabelled).digest != first
     speaks = (dataclasses.replace(clips[0], speaker_id="another"), *clips[1:])
     assert fuse_kit.joined(speaks).digest != first
+    for moved in ({"dialogue_id": "another"}, {"utt_index": 9}):
+        assert fuse_kit.joined((dataclasses.replace(clips[0], **moved), *clips[1:])).digest != first
 
 
 @pytest.mark.parametrize("field", ["windows", "steps"])

@@ -52,7 +52,7 @@ class Config:
     """Whether the classifier also reads what the graph was given; the authors have it off, and learning begins late."""
     dropout: float = 0.2
     """Share of each averaged feature vector, in the transformer and before the heads, that is left out in training; the
-    authors have 0.5, with which a small corpus is not learnt."""
+    authors have 0.5, with which a small corpus is learnt late."""
 
 
 def edges(conversations: Conversations, past: int, future: int) -> Tensor:
