@@ -92,11 +92,12 @@ def _load(folder: Path) -> Mapping[tuple[str, Stamp], Rows]:
         if digest.decode("ascii", "replace") == xxhash.xxh3_64_hexdigest(body):
             with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
                 values = json.loads(body)
-                known[values["part"], (values["size"], values["mtime_ns"])] = _rows(values)
+                known[values["part"], (values["size"], values["mtime_ns"])] = rows_from(values)
     return known
 
 
-def _rows(values: Mapping[str, object]) -> Rows:
+def rows_from(values: Mapping[str, object]) -> Rows:
+    """Return what a line of an index says a part holds; one that is not as written is refused."""
     clips, sources, windows = values["clips"], values["sources"], values["windows"]
     if not (isinstance(clips, list) and isinstance(sources, list) and isinstance(windows, int)):
         raise TypeError("expected two lists and a number")
