@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from extract.fetch import Answer, Download, FetchError, address, hub, size_at, writing
 from extract.listing import File, Need, files, size_text
 from extract.weights import Pin, Weights, digest, located, of_size, pinned, root, sized, sizes_of
-from features.entries import beside
+from features.disk import beside
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -14,6 +14,7 @@ from extract.sources import Sources
 from extract.wanted import Want, wants
 from features import CacheError, Grid, Reader
 from features.failures import recorded
+from features.roots import copies
 from manifests import Clip, Manifest, gc_paused
 
 __all__ = ["EntryPlan", "Plan", "Share", "Slice", "Want", "plan", "wants"]
@@ -160,7 +161,7 @@ def _windows(want: Want, clip: Clip) -> int | None:
 
 
 def _cached(want: Want) -> Mapping[str, str]:
-    if not (want.folder / "spec.json").is_file():
+    if not copies(want.folder):
         return {}
     with Reader(want.folder) as reader:
         if reader.key != want.key:

@@ -10,8 +10,9 @@ from extract.display import lasting
 from extract.plan import Plan
 from extract.tally import Tally
 from features import CacheError, Reader
-from features.entries import corpora, entries
+from features.entries import entries
 from features.failures import recorded
+from features.roots import corpora
 from features.runs import Run, forget, note, noted
 from manifests import unknown
 

@@ -20,7 +20,7 @@ from extract.slices import Job
 from extract.tally import Meter
 from extract.weights import using
 from extract.work import Worker
-from features.entries import beside
+from features.disk import beside
 from features.windows import Array
 from manifests import Manifest
 

@@ -7,10 +7,11 @@ Reading a shared cache needs nothing beyond numpy, h5py and xxhash:
     windows = reader["train_dia0_utt0"]
 """
 
-from features.entries import CacheError, entries, find, folder_of, root
+from features.entries import entries, find, folder_of
 from features.failures import Failure
 from features.key import Grid, Key
 from features.reader import Reader
+from features.roots import CacheError, root
 from features.store import Writer
 from features.windows import Windows
 

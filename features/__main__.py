@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.entries import CacheError, corpora, corpus_folder, entries, key_of, root
+from features.entries import entries, key_of
 from features.failures import Failure, recorded
 from features.reader import Reader
+from features.roots import CacheError, corpora, corpus_folder, root
 from features.store import Part, discard
 
 STALE_TEMPORARY_S = 24 * 3600
@@ -103,7 +104,7 @@ def _verify(folders: list[Path], _: argparse.Namespace) -> int:
 def _gc(folders: list[Path], options: argparse.Namespace) -> int:
     freed = 0
     for folder in folders:
-        with Reader(folder, trust=False) as reader:
+        with Reader(folder, alone=True) as reader:
             kept = set(reader.where.values())
             duplicates = sum(len(rows.clips) for rows in reader.rows.values()) - len(kept)
         before = time.time() - STALE_TEMPORARY_S

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from features.entries import beside
+from features.disk import beside
 
 FILE = "about.json"
 MOST_BYTES = 1 << 20

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from features.entries import CacheError
 from features.index import Rows, rows_from
+from features.roots import CacheError
 
 FILE = "catalogue.jsonl"
 """In the folder of an entry: a line for every file."""

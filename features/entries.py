@@ -3,49 +3,18 @@
 An entry is a folder named after its encoder and fingerprint; its `spec.json` is the whole key in readable form.
 """
 
-import contextlib
-import errno
 import json
-import os
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from features.disk import beside, make_folder
 from features.key import FORMAT, Key
-
-SPEC = "spec.json"
-_CURES = {
-    "make room there, or let FEATURES_ROOT name another disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    "make that folder writable, or let FEATURES_ROOT name one of your own": (errno.EROFS, errno.EACCES, errno.EPERM),
-    "see whether that disk is still mounted": (errno.ENOENT, errno.ESTALE, errno.EIO, errno.ENODEV),
-}
-
-
-class CacheError(ValueError):
-    """A cache, an entry or a part that cannot be used; the message says which and what to do."""
-
-
-def root() -> Path:
-    """Return where the cache lies: `FEATURES_ROOT`, or this package's own folder; other machines need all of it."""
-    return Path(os.environ.get("FEATURES_ROOT") or Path(__file__).parent).absolute()
+from features.roots import SPEC, CacheError, copies, corpus_folder, folders, inside
 
 
 def folder_of(corpus: str, key: Key) -> Path:
     """Return the folder of an entry, whether it exists or not."""
     return corpus_folder(corpus) / key.name
-
-
-def corpus_folder(corpus: str) -> Path:
-    """Return the folder of a corpus, whether it exists or not; law 13: never one outside the cache."""
-    if not corpus or corpus.startswith((".", "_")) or set(corpus) & set("/\\\0"):
-        raise CacheError(f"expected the name of a corpus, got {corpus!r}")
-    return root() / corpus
-
-
-def corpora() -> list[str]:
-    """Name every corpus that has an entry."""
-    names = {spec.parent.parent.name for spec in root().glob(f"*/*-????????/{SPEC}")}
-    return sorted(name for name in names if not name.startswith((".", "_")))
 
 
 def create(folder: Path, key: Key) -> None:
@@ -55,36 +24,36 @@ def create(folder: Path, key: Key) -> None:
         if key_of(folder) != key:
             raise CacheError(f"{spec} describes another entry than {key.name}; move that folder away")
         return
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with beside(spec) as temporary:
         temporary.write_text(json.dumps(key.to_json(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def key_of(folder: Path) -> Key:
     """Read the key of an entry, and check that the folder is named after it."""
+    spec = inside(folder / SPEC, folder.parent.parent)
     try:
-        key = Key.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
+        key = Key.from_json(json.loads(spec.read_text(encoding="utf-8")))
         name = key.name
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise CacheError(f"{folder / SPEC}: expected the key of an entry, got {error}") from None
+        raise CacheError(f"{spec}: expected the key of an entry, got {error}") from None
     if key.format != FORMAT:
-        raise CacheError(f"{folder / SPEC}: expected cache format {FORMAT}, got {key.format}; use a matching version")
+        raise CacheError(f"{spec}: expected cache format {FORMAT}, got {key.format}; use a matching version")
     if name != folder.name:
-        raise CacheError(f"{folder / SPEC}: describes {name}, but the folder is named {folder.name}")
+        raise CacheError(f"{spec}: describes {name}, but the folder is named {folder.name}")
     return key
 
 
 def is_random(folder: Path) -> bool:
     """Return whether random weights made an entry, or one that it builds on as far as those are here."""
     key = key_of(folder)
-    below = [folder.parent / name for name in key.builds_on]
-    return key.random or any(is_random(one) for one in below if (one / SPEC).is_file())
+    below = [copies(folder.parent / name) for name in key.builds_on]
+    return key.random or any(is_random(found[0]) for found in below if found)
 
 
 def entries(corpus: str) -> dict[Path, Key]:
-    """Return every entry of a corpus."""
-    return {folder: key_of(folder) for folder in _folders(corpus)}
+    """Return every entry of a corpus, of whatever cache, by the first folder that has it."""
+    return {folder: key_of(folder) for folder in _firsts(corpus)}
 
 
 def find(corpus: str, /, encoder: str, **where: object) -> Path:
@@ -93,15 +62,15 @@ def find(corpus: str, /, encoder: str, **where: object) -> Path:
     Fields are named as in `spec.json`, a setting as `settings.tokens`; values are compared as text, because that is
     what a recipe holds, and an absent field is the empty text.
     """
-    folders = _folders(corpus)
+    there = _firsts(corpus)
     # Only this encoder's keys are read: another's entry of a later format must not stand in the way.
-    known = {path: _fields(key_of(path)) for path in folders if _encoder(path) == encoder}
+    known = {path: _fields(key_of(path)) for path in there if _encoder(path) == encoder}
     wanted = {name: _text(value) for name, value in where.items()}
     matches = {path: key for path, key in known.items() if all(key.get(n, "") == v for n, v in wanted.items())}
     if len(matches) == 1:
         return next(iter(matches))
     if not known:
-        have = ", ".join(sorted({_encoder(folder) for folder in folders})) or "nothing"
+        have = ", ".join(sorted({_encoder(folder) for folder in there})) or "nothing"
         raise CacheError(
             f"the cache at {corpus_folder(corpus)} has no entry of {encoder!r} (it has: {have}). "
             f"Make it: {_command(corpus, encoder, wanted)}"
@@ -123,8 +92,11 @@ def _command(corpus: str, encoder: str, wanted: Mapping[str, str]) -> str:
     return f"make features CORPUS={corpus} ENCODERS={asked if asked == encoder else json.dumps(asked)}"
 
 
-def _folders(corpus: str) -> list[Path]:
-    return [spec.parent for spec in sorted(corpus_folder(corpus).glob(f"*-????????/{SPEC}"))]
+def _firsts(corpus: str) -> list[Path]:
+    firsts: dict[str, Path] = {}
+    for folder in folders(corpus):
+        firsts.setdefault(folder.name, folder)
+    return list(firsts.values())
 
 
 def _encoder(folder: Path) -> str:
@@ -153,36 +125,3 @@ def _which(keys: Mapping[Path, Mapping[str, str]], said: Mapping[str, str], cure
     rarest = min(values, key=values.count)
     line = ", ".join(f"{json.dumps(n) if '.' in n else n} = {json.dumps(v)}" for n, v in [*said.items(), rarest])
     return "\n".join(rows) + f"\n{cure}Say which, under [encoders] in the recipe, such as: MODALITY = {{ {line} }}"
-
-
-@contextlib.contextmanager
-def beside(target: Path) -> Iterator[Path]:
-    """Law 6: write beside, flush file and folder to the disk, then rename. Present means complete."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with writing(target):
-        try:
-            yield temporary
-            _flush(temporary)
-            temporary.replace(target)
-            _flush(target.parent)
-        finally:
-            with contextlib.suppress(OSError):  # what went wrong before says more; gc removes what is left
-                temporary.unlink()
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Say of an error of the disk which file it hit and what to do."""
-    try:
-        yield
-    except OSError as error:
-        cure = next((cure for cure, codes in _CURES.items() if error.errno in codes), "look after that disk")
-        raise OSError(error.errno, f"cannot write: {error.strerror or error}; {cure}", str(path)) from error
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from features.entries import CacheError
 from features.reader import Reader
+from features.roots import CacheError
 from features.windows import Array, Windows
 
 FORMATS = ("arrays", "conv_emotion", "csd", "huggingface", "merbench", "mmsa", "parquet")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
-from features.entries import writing
+from features.disk import let_the_group, writing
+from features.roots import copies
 
 FILE = "failures.jsonl"
 
@@ -31,6 +32,7 @@ def record(folder: Path, failures: Iterable[Failure]) -> None:
     lines = [json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures]
     if lines:
         with writing(folder / FILE), (folder / FILE).open("a+b", buffering=0) as file:
+            let_the_group(folder / FILE)
             data = (("" if _ends_whole(file) else "\n") + "".join(lines)).encode()
             while data:  # at once, unless the disk is full: other runs append to the same file
                 data = data[file.write(data) :]
@@ -44,8 +46,14 @@ def _ends_whole(file: FileIO) -> bool:
 
 
 def recorded(folder: Path) -> dict[str, Failure]:
-    """Return the newest failure of each clip."""
-    path = folder / FILE
+    """Return the newest failure of each clip, of one's own cache before those that others share."""
+    newest: dict[str, Failure] = {}
+    for each in reversed(copies(folder) or [folder]):
+        newest |= _recorded(each / FILE)
+    return newest
+
+
+def _recorded(path: Path) -> dict[str, Failure]:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     newest: dict[str, Failure] = {}
     for line in lines:

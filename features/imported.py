@@ -13,10 +13,11 @@ import numpy as np
 import xxhash
 
 from features import about
-from features.entries import SPEC, CacheError, folder_of
+from features.entries import folder_of
 from features.exchange import Piece
 from features.key import Key
 from features.reader import Reader
+from features.roots import CacheError, copies
 from features.store import Writer
 from features.windows import Array, Windows
 
@@ -105,7 +106,7 @@ class _Entry:
         self.key = Key(job.encoder(first.feature), 1, "clip", job.dtype or usual, settings=settings)
         self.folder = folder_of(job.corpus, self.key)
         self.there: frozenset[str] = frozenset()
-        if (self.folder / SPEC).is_file():
+        if copies(self.folder):
             with Reader(self.folder) as reader:
                 self.there = frozenset(reader)
         self.seen: set[str] = set()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import xxhash
 
-from features.entries import beside
+from features.disk import beside, let_the_group
+from features.roots import inside
 
 FILE = "index.jsonl"
 WORTH_PARTS = 16
@@ -63,6 +64,7 @@ def add(path: Path, rows: Rows) -> None:
         handle = os.open(path.with_name(FILE), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(handle, b"\n" + line)  # at once, and behind whatever a killed writer left
+            let_the_group(path.with_name(FILE))
         finally:
             os.close(handle)
 
@@ -71,6 +73,8 @@ def _parts(folder: Path) -> Iterator[tuple[str, Stamp]]:
     with os.scandir(folder) as listed:
         for entry in listed:
             if entry.name.startswith("part-") and entry.name.endswith(".h5"):
+                if entry.is_symlink():
+                    inside(Path(entry.path), folder.parent.parent)
                 with contextlib.suppress(FileNotFoundError):
                     yield entry.name, stamp(entry.stat())
 

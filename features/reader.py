@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from features import index
-from features.entries import CacheError, key_of
+from features.entries import key_of
+from features.index import Rows
+from features.roots import CacheError, copies
 from features.store import Part, rows_of
 from features.windows import Array, Windows
 
@@ -22,26 +24,30 @@ T = TypeVar("T")
 class Reader(Mapping[str, Windows]):
     """All parts of one entry as a mapping from clip id to `Windows`; of duplicates the lowest part name wins.
 
-    Arrays that it returns are the caller's own and hold no file open. Without `trust` no index is believed: every part
-    is opened, as whoever wants to delete must.
+    Its copies in all caches are one, one's own before those that others share. Arrays that it returns are the caller's
+    own and hold no file open. `alone` looks at this folder and believes no index: every part is opened, as whoever
+    wants to delete must.
     """
 
-    def __init__(self, folder: Path, *, trust: bool = True) -> None:
-        self.folder = folder
-        self.key = key_of(folder)
+    def __init__(self, folder: Path, *, alone: bool = False) -> None:
+        self.folders = [folder] if alone else copies(folder) or [folder]
+        self.folder = self.folders[0]
+        self.key = key_of(self.folder)
         self._known: OrderedDict[Path, Part] = OrderedDict()
         self._open: OrderedDict[Path, Part] = OrderedDict()
         self._process = os.getpid()
-        self._look(trust=trust)
+        self._look(trust=not alone)
 
     def _look(self, *, trust: bool) -> None:
-        self.rows = index.look(self.folder, lambda path: rows_of(path, self.key), trust=trust)
+        self.rows: dict[Path, Rows] = {}
+        for folder in self.folders:
+            self.rows |= index.look(folder, lambda path: rows_of(path, self.key), trust=trust)
         self.__dict__.pop("where", None)
         self.__dict__.pop("sources", None)
 
     @property
     def parts(self) -> list[Path]:
-        """Return the parts by name."""
+        """Return the parts by name, cache by cache."""
         return list(self.rows)
 
     @cached_property

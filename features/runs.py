@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from features.entries import beside, corpus_folder
+from features.disk import beside, make_folder
+from features.roots import corpus_folder, roots
 
 FOLDER = ".runs"
 SILENT_S = 60.0
@@ -46,7 +47,7 @@ def note(corpus: str, run: Run) -> None:
     """Replace the note of a run; where none can be written, the run goes on without."""
     with contextlib.suppress(OSError):
         folder = corpus_folder(corpus) / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with beside(folder / f"{run.id}.json") as temporary:
             temporary.write_text(json.dumps(asdict(run)), encoding="utf-8")
 
@@ -54,7 +55,8 @@ def note(corpus: str, run: Run) -> None:
 def noted(corpus: str) -> list[Run]:
     """Return every run that left a note, the oldest first."""
     found = []
-    for path in (corpus_folder(corpus) / FOLDER).glob("*.json"):
+    paths = (path for each in roots() for path in (each / corpus / FOLDER).glob("*.json"))
+    for path in paths:
         with contextlib.suppress(OSError, ValueError, TypeError):  # somebody else's file, or one just removed
             found.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
     return sorted(found, key=lambda run: run.began)

@@ -1,32 +1,29 @@
 """The cache on disk: one folder per corpus and key, parts that are written once and never appended.
 
-The only module that knows HDF5. A part appears under its name complete or not at all; whatever reads one checks its
-structure first, and `verify` its digest too. docs/format.md describes the layout.
+A part appears under its name complete or not at all; whatever reads one checks its structure first, and `verify` its
+digest too. docs/format.md describes the layout.
 """
 
 import contextlib
 import errno
 import hashlib
-import io
 import json
-import math
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 import xxhash
-from h5py import h5a, h5d, h5f, h5l, h5o, h5p, h5t
 
-from features import index
-from features.entries import CacheError, beside, create, key_of
+from features import hdf5, index
+from features.disk import beside
+from features.entries import create, key_of
 from features.index import Rows
 from features.key import FORMAT, Key
+from features.roots import CacheError
 from features.windows import Array, Windows
 
 STEPS = "steps/"
@@ -41,9 +38,6 @@ TABLES = {
 """Every dataset beside the values: kind of number and axes."""
 
 _CURE = "delete it and run the same make features again, which computes only what is missing"
-_ACCESS = h5p.create(h5p.FILE_ACCESS)
-_ACCESS.set_fclose_degree(h5f.CLOSE_STRONG)
-_ACCESS.set_file_locking(use_file_locking=False, ignore_when_disabled=False)
 
 
 class Writer:
@@ -103,23 +97,14 @@ class Writer:
         index.add(self.path, Rows(tuple(self.clips), sources, sum(map(len, windows))))
 
     def _image(self) -> memoryview:
-        """Return the bytes of the part. HDF5 makes them in memory: on a disk that fills up it crashes the process."""
-        image, arrays = io.BytesIO(), self._arrays()
-        with h5py.File(image, "w") as file:
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array, track_times=False)
-            file.attrs["format"] = FORMAT
-            texts = {
-                "key": json.dumps(self.key.to_json(), sort_keys=True),
-                "provenance": json.dumps(dict(self.provenance), sort_keys=True),
-                "licence": self.licence,
-                "digest": _digest(arrays),
-            }
-            for name, text in texts.items():
-                # Of fixed length: others lie in a heap, where one wrong byte makes HDF5 hang or crash.
-                dtype = h5py.string_dtype("utf-8", len(text.encode()) or 1)
-                file.attrs.create(name, text.encode(), dtype=dtype)
-        return image.getbuffer()
+        arrays = self._arrays()
+        texts = {
+            "key": json.dumps(self.key.to_json(), sort_keys=True),
+            "provenance": json.dumps(dict(self.provenance), sort_keys=True),
+            "licence": self.licence,
+            "digest": _digest(arrays),
+        }
+        return hdf5.image(arrays, {"format": FORMAT, **texts})
 
     def _arrays(self) -> dict[str, Array]:
         all_windows = [windows for _, windows in self.clips.values()]
@@ -154,94 +139,6 @@ def _digest(arrays: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Turn whatever HDF5 raises on damaged bytes into one message that names the file."""
-    try:
-        yield
-    except (CacheError, FileNotFoundError, MemoryError):
-        raise
-    except PermissionError:
-        raise CacheError(f"{path}: may not be read; ask whoever owns it") from None
-    except Exception as error:  # noqa: BLE001 - which one it is depends on which byte is wrong
-        raise CacheError(f"{path}: cut short or damaged ({error}); {_CURE}") from None
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[h5f.FileID]:
-    file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, fapl=_ACCESS)
-    try:
-        yield file
-    finally:
-        file.close()
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A plain array in a file: where it begins and what it holds."""
-
-    begin: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    row_bytes: int
-
-
-class _Found:
-    """What lies under the names of an open file. Law 13: go nowhere by a link, neither to other files nor within."""
-
-    def __init__(self, path: Path, file: h5f.FileID) -> None:
-        self.path = path
-        self._objects: dict[str, Any] = {"": h5o.open(file, b"/")}
-
-    def names(self) -> list[str]:
-        """Name every array that a part must have, and its side channels."""
-        channels = self._object(STEPS[:-1]) if STEPS[:-1].encode() in self._object("") else ()
-        return ["frames", *TABLES, *(STEPS + name.decode() for name in channels)]
-
-    def array(self, name: str, size: int) -> _Stored:
-        """Return where an array lies: no objects, nothing from other files, nothing promised that is not stored."""
-        found = self._object(name)
-        if not isinstance(found, h5d.DatasetID) or not _is_plain(found):
-            raise CacheError(f"{self.path}: {name} is not a plain array; {_CURE}")
-        shape, dtype = found.shape, found.get_type().dtype
-        row_bytes = math.prod(shape[1:]) * dtype.itemsize
-        nbytes = shape[0] * row_bytes
-        begin = found.get_offset() if nbytes else 0
-        if found.get_storage_size() != nbytes or begin is None or begin + nbytes > size:
-            raise CacheError(f"{self.path}: {name} promises more than is stored; {_CURE}")
-        return _Stored(begin, shape, dtype, row_bytes)
-
-    def _object(self, name: str) -> Any:
-        if name not in self._objects:
-            above, _, step = name.rpartition("/")
-            group = self._object(above)
-            if step.encode() not in group or group.links.get_info(step.encode()).type != h5l.TYPE_HARD:
-                raise CacheError(f"{self.path}: {name} is missing or a link; {_CURE}")
-            self._objects[name] = h5o.open(group, step.encode())
-        return self._objects[name]
-
-
-def _is_plain(found: h5d.DatasetID) -> bool:
-    """Tell an array whose bytes in the file are those that numpy would have in memory."""
-    layout, kind = found.get_create_plist(), found.get_type()
-    if layout.get_layout() != h5d.CONTIGUOUS or layout.get_external_count() or not found.shape:
-        return False
-    return kind.dtype.kind in "iufbS" and h5t.py_create(kind.dtype, logical=True) == kind
-
-
-def _attribute(file: h5f.FileID, name: str, kind: str) -> Any:
-    found = h5a.open(file, name.encode())
-    if found.dtype.kind != kind or found.shape:
-        raise ValueError(f"its {name} is not what format {FORMAT} says")
-    value = np.empty((), found.dtype)
-    found.read(value)
-    return value[()]
-
-
-def _text(file: h5f.FileID, name: str) -> str:
-    return str(_attribute(file, name, "S").decode())
-
-
 def _runs(rows: Sequence[int]) -> Iterator[range]:
     """Join numbers that follow each other."""
     begin = 0
@@ -260,20 +157,20 @@ class Part:
 
     def __init__(self, path: Path, key: Key) -> None:
         self.path = path
-        with _whole(path), _opened(path) as file:
-            self._keep(os.dup(file.get_vfd_handle()))
+        with hdf5.whole(path, _CURE), hdf5.opened(path, _CURE) as file:
+            self._keep(file.handle())
             try:
                 self._check(file, key)
             except BaseException:
                 self.close()
                 raise
 
-    def _check(self, file: h5f.FileID, key: Key) -> None:
-        if _attribute(file, "format", "i") != FORMAT or Key.from_json(json.loads(_text(file, "key"))) != key:
+    def _check(self, file: hdf5.Opened, key: Key) -> None:
+        if file.number("format") != FORMAT or Key.from_json(json.loads(file.text("key"))) != key:
             raise CacheError(f"{self.path}: belongs to another entry than {key.name}; move it away")
-        found = _Found(self.path, file)
         self.stamp = index.stamp(os.fstat(self._handle))
-        self.stored = {name: found.array(name, self.stamp[0]) for name in found.names()}
+        names = ["frames", *TABLES, *(STEPS + name for name in file.names(STEPS[:-1]))]
+        self.stored = {name: file.array(name, self.stamp[0]) for name in names}
         kinds = {name: (self.stored[name].dtype.kind, len(self.stored[name].shape)) for name in TABLES}
         if kinds != TABLES or self.stored["frames"].dtype != key.dtype:
             raise CacheError(f"{self.path}: its arrays are not of the kinds that format {FORMAT} has; {_CURE}")
@@ -297,8 +194,8 @@ class Part:
 
     def attribute(self, name: str) -> str:
         """Return one of the texts that say what the part is: `key`, `provenance`, `licence` or `digest`."""
-        with _whole(self.path), _opened(self.path) as file:
-            return _text(file, name)
+        with hdf5.whole(self.path, _CURE), hdf5.opened(self.path, _CURE) as file:
+            return file.text(name)
 
     @property
     def rows(self) -> Rows:
@@ -359,7 +256,7 @@ class Part:
     def _windows(self, begin: int, end: int, place: Array | None = None) -> Windows:
         start = self.window_start[begin : end + 1]
         first, last = start[[0, -1]].tolist()
-        with _whole(self.path):
+        with hdf5.whole(self.path, _CURE):
             return Windows(
                 values=self._read("frames", first, last, place),
                 start=start - first,
@@ -370,7 +267,7 @@ class Part:
 
     def verify(self) -> None:
         """Compare the digest of the data with the one written beside it."""
-        with _whole(self.path):
+        with hdf5.whole(self.path, _CURE):
             if _digest({name: self._read(name) for name in self.stored}) != self.attribute("digest"):
                 raise CacheError(f"{self.path}: its data do not match its digest; {_CURE}")
 

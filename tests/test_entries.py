@@ -7,7 +7,9 @@ import tomllib
 import pytest
 
 from features import CacheError, Key, Reader, entries, find, folder_of, root
-from features.entries import beside, corpora, create
+from features.disk import beside
+from features.entries import create
+from features.roots import corpora
 
 MFCC = Key("mfcc", 1, "windows(3,2,2)", settings={"n_mels": 64, "centre": True})
 OTHER_GRID = dataclasses.replace(MFCC, grid="clip")

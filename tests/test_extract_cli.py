@@ -12,7 +12,7 @@ import pytest
 import manifests
 from extract import __main__ as cli
 from extract import encoders
-from features.entries import root
+from features.roots import root
 
 TOYS = "toy_audio,toy_frames,toy_text"
 

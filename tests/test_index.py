@@ -76,7 +76,7 @@ def test_what_the_index_knows_is_not_opened(entry):
         with pytest.raises(CacheError, match=r"part-.*damaged"):
             reader.read(["a1"])
     with pytest.raises(CacheError, match=r"part-.*damaged"):
-        Reader(entry, trust=False)
+        Reader(entry, alone=True)
 
 
 def test_writers_keep_the_index(entry):
@@ -214,7 +214,7 @@ def test_discard_believes_no_index(entry):
     parts = set(entry.glob("part-*.h5"))
     assert discard(entry, lambda _path, _row, _clip, source: source == "old") == 0
     assert set(entry.glob("part-*.h5")) == parts
-    assert len(Reader(entry, trust=False)) == 2 * PARTS
+    assert len(Reader(entry, alone=True)) == 2 * PARTS
 
 
 def test_a_part_of_another_entry_is_never_indexed(entry, fill):

@@ -22,7 +22,7 @@ from extract.plan import plan
 from extract.wanted import wants
 from extract.weights import Weights, WeightsError, sized
 from features import Windows, Writer
-from features.entries import root
+from features.roots import root
 from manifests import Manifest
 
 HERE = Path(__file__).parents[1]

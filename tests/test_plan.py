@@ -20,9 +20,10 @@ from extract.plan import plan, wants, windows_in
 from extract.slices import PART_CLIPS, PART_MEDIA_S, UNKNOWN_LENGTH_S, slice_up
 from extract.sources import Sources
 from features import CacheError, Failure, Grid, Windows, Writer
-from features.entries import create, folder_of, root
+from features.entries import create, folder_of
 from features.failures import record
 from features.index import FILE
+from features.roots import root
 from manifests import Audio, Series, Video
 
 TOYS = ("toy_audio", "toy_frames", "toy_text")

@@ -11,7 +11,7 @@ from extract import status
 from extract.plan import plan, wants
 from extract.tally import Tally
 from features import runs
-from features.entries import corpora, root
+from features.roots import corpora, root
 from features.runs import Run
 
 

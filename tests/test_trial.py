@@ -9,7 +9,7 @@ import manifests
 from extract import __main__ as cli
 from extract import trial
 from extract.plan import plan, wants
-from features.entries import root
+from features.roots import root
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from extract.slices import Job
 from extract.tally import Meter, Tally
 from extract.work import Worker
 from features import Reader, folder_of
-from features.entries import root
 from features.failures import recorded
+from features.roots import root
 
 TOYS = ("toy_audio", "toy_frames", "toy_text")
 SPOKEN_S = np.array([[0.1, 0.6]], np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 from extract.encoders import Encode, Spec
 from extract.encoders._clip import CITE, ID, IMAGE, LICENCE, REVISION, WEIGHTS, without
 from extract.weights import RANDOM, Weights, random_seed
-from features.entries import beside
+from features.disk import beside
 
 TOKENS = 77
 PADDING = 49_407
