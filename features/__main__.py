@@ -1,56 +1,135 @@
-"""`python -m features`: look at the cache, check it, tidy it."""
+"""`python -m features`: look at the cache, check it, tidy it, share it, and exchange it with other tools."""
 
 import argparse
 import contextlib
-import json
-import os
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from features import customs, look, share, transfer
 from features.entries import entries, key_of
-from features.failures import Failure, recorded
+from features.exchange import FORMATS, HOWS
+from features.permission import restricted
+from features.places import Folder, Place, place
 from features.reader import Reader
-from features.roots import CacheError, corpora, corpus_folder, root
+from features.roots import CacheError, copies, corpora, corpus_folder, root, roots
+from features.share import Lack
 from features.store import Part, discard
 
 STALE_TEMPORARY_S = 24 * 3600
+EXAMPLES = """\
+examples:
+  python -m features ls meld
+  python -m features show meld --entry wav2vec2_msp       how it was made, for a methods section; BibTeX
+  python -m features diff meld/mfcc-1a2b3c4d meld/mfcc-5e6f7a8b
+  python -m features push /lab/features meld --dry        what would be copied, and what may not leave
+  python -m features pull ssh://lab.example/data/features meld --encoders minilm,mfcc
+  python -m features import mmsa aligned_50.pkl --corpus mosi --as vision=facet audio=covarep --labels-out mosi.csv
+  python -m features export merbench out --corpus meld --entries wav2vec2_msp minilm
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a cache that cannot be used is a message and exit code 2, never a stack trace."""
-    parser = argparse.ArgumentParser(
-        prog="python -m features",
-        description=f"The feature cache at {root()} (FEATURES_ROOT moves it).",
-        epilog="example: python -m features verify meld",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, text in (
-        ("ls", _ls, "list entries: clips, windows, size, failures, grid, licence"),
-        ("show", _show, "print the whole key, provenance and failures of entries"),
-        ("verify", _verify, "read every part and compare its digest; exit code 1 when one is damaged"),
-        ("gc", _gc, "say what can be freed (unfinished files, duplicate clips); free it with --yes"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("corpus", nargs="?", help="one corpus; all when left out")
-        command.add_argument("--entry", help="one entry, by the start of its folder name, such as minilm")
-        command.set_defaults(run=run)
-        if name == "gc":
-            command.add_argument("--yes", action="store_true", help="really delete")
-    options = parser.parse_args(arguments)
     try:
-        return int(options.run(_chosen(options.corpus, options.entry), options))
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
     except (CacheError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; what has arrived is whole, and the same command goes on", file=sys.stderr)
+        return 130
 
 
-def _chosen(corpus: str | None, entry: str | None) -> list[Path]:
-    if corpus and not corpus_folder(corpus).is_dir():
-        have = ", ".join(corpora()) or "nothing"
-        raise CacheError(f"the cache at {root()} has no corpus {corpus!r}; it has: {have}")
-    names = [corpus] if corpus else corpora()
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m features",
+        description=f"The feature cache at {', '.join(map(str, roots()))} (FEATURES_ROOT moves it).",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    for name, run, text in (
+        ("ls", _told(look.ls), "list entries: clips, windows, size, failures, grid, licence"),
+        ("show", _told(look.show), "tell how entries were made: in words, key, BibTeX, command, failures"),
+        ("du", _told(look.du), "tell the size of every entry in every cache"),
+        ("verify", _verify, "read every part and compare its digest; exit code 1 when one is damaged"),
+        ("stale", _stale, "name entries whose encoder, weights, media or words have changed since; exit code 1"),
+        ("gc", _gc, "say what can be freed in one's own cache (unfinished files, duplicate clips); free it with --yes"),
+    ):
+        one = command(name, run, text)
+        one.add_argument("corpus", nargs="?", help="one corpus; all when left out")
+        if name != "stale":
+            one.add_argument("--entry", help="one entry, by the start of its folder name, such as minilm")
+        if name == "gc":
+            one.add_argument("--yes", action="store_true", help="really delete")
+    differ = command("diff", _diff, "name the parts of two keys that differ; exit code 1 when some do")
+    differ.add_argument("entries", nargs=2, metavar="CORPUS/ENTRY", help="by the start of its folder name")
+    for name, run, text in (
+        ("push", _push, "copy to a shared place what it lacks: a folder, ssh://, s3://"),
+        ("pull", _pull, "copy from a shared place what is lacking here: a folder, ssh://, s3://, https://"),
+    ):
+        one = command(name, run, text)
+        one.add_argument("place", help="/lab/features, ssh://host/folder, s3://bucket/folder, https://host/folder")
+        one.add_argument("corpus", nargs="?", default="", help="one corpus")
+        one.add_argument("--encoders", default="", help="names or folders of entries, separated by commas")
+        one.add_argument("--dry", action="store_true", help="say what would be copied, and copy nothing")
+        one.add_argument("--renew", action="store_true", help="take clips anew that rest on other media or words there")
+    _add_customs(command)
+    return parser
+
+
+def _add_customs(command: Callable[..., argparse.ArgumentParser]) -> None:
+    one = command("import", _import, "make entries of another tool's features")
+    one.add_argument("format", choices=FORMATS)
+    one.add_argument("source", type=Path)
+    one.add_argument("--corpus", required=True)
+    one.add_argument(
+        "--as", nargs="+", default=[], metavar="FEATURE=NAME", dest="names", help="which, under what names"
+    )
+    one.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE", help="options of the format")
+    one.add_argument("--dtype", default="", help="how values are stored; as in the file, but float32 for float64")
+    one.add_argument("--zeros", action="store_true", help="put 0 in the place of what is no finite number")
+    one.add_argument("--labels-out", type=Path, metavar="FILE", help="write labels and splits for CORPUS=folder")
+    one.add_argument("--licence", default="unknown", help="of whoever made the features")
+    one.add_argument("--corpus-licence", default="", help="name of the corpus' terms")
+    one.add_argument("--shares", default="", help="what may leave under them: features, transcript, labels, raw")
+    one.add_argument("--holds", choices=("features", "transcript", "raw"), default="features")
+    one.add_argument("--note", default="", help="what else is known of their making")
+    one.add_argument("--bibtex", type=Path, metavar="FILE", help="whose work they are")
+    other = command("export", _export, "write features for another tool")
+    other.add_argument("format", choices=FORMATS)
+    other.add_argument("target", type=Path)
+    other.add_argument("--corpus", required=True)
+    other.add_argument("--entries", nargs="+", default=[], metavar="[NAME=]ENTRY", help="which, under what names there")
+    other.add_argument("--labels", type=Path, metavar="FILE", help="as python -m manifests table CORPUS writes it")
+    other.add_argument("--how", choices=HOWS, default="steps", help="every step, a mean a window, a mean a clip")
+    other.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE", help="options of the format")
+
+
+def _told(lines: Callable[[Sequence[Path]], Iterable[str]]) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        for line in lines(_chosen(options.corpus, options.entry)):
+            print(line)
+        return 0
+
+    return run
+
+
+def _chosen(corpus: str | None, entry: str | None = None) -> list[Path]:
+    there = corpora()
+    if corpus and not corpus_folder(corpus).is_dir() and corpus not in there:
+        raise CacheError(f"the cache at {root()} has no corpus {corpus!r}; it has: {', '.join(there) or 'nothing'}")
+    names = [corpus] if corpus else there
     folders = [folder for name in names for folder in entries(name) if folder.name.startswith(entry or "")]
     if not folders and entry and names:
         have = ", ".join(sorted({folder.name for name in names for folder in entries(name)})) or "nothing"
@@ -60,34 +139,16 @@ def _chosen(corpus: str | None, entry: str | None) -> list[Path]:
     return folders
 
 
-def _ls(folders: list[Path], _: argparse.Namespace) -> int:
-    row = "{:10} {:26} {:>7} {:>8} {:>9} {:>7}  {:24} {}".format
-    print(row("corpus", "entry", "clips", "windows", "MB", "failed", "grid", "licence"))
-    for folder in folders:
-        with Reader(folder) as reader:
-            windows = sum(rows.windows for rows in reader.rows.values())
-            licence = reader.part(reader.parts[0]).attribute("licence") if reader.parts else ""
-            size_mb = f"{_size(folder) / 1e6:.1f}"
-            failed = len(_failed(reader))
-            print(row(folder.parent.name, folder.name, len(reader), windows, size_mb, failed, reader.key.grid, licence))
-    return 0
+def _diff(options: argparse.Namespace) -> int:
+    folders = _chosen(None)
+    lines = list(look.diff(*(look.one_of(folders, named) for named in options.entries)))
+    print("\n".join(lines) if lines else "no part of their keys differs")
+    return 1 if lines else 0
 
 
-def _show(folders: list[Path], _: argparse.Namespace) -> int:
-    for folder in folders:
-        with Reader(folder) as reader:
-            print(f"{folder}\n{json.dumps(reader.key.to_json(), indent=2)}")
-            made = {reader.part(path).attribute("provenance") for path in reader.parts}
-            print(f"{len(reader)} clips in {len(reader.parts)} parts, {_size(folder) / 1e6:.1f} MB, made with:")
-            print("\n".join(f"  {line}" for line in sorted(made)))
-            for failure in _failed(reader):
-                print(f"  failed: {failure.clip} at {failure.stage}, {failure.attempts} x: {failure.reason}")
-    return 0
-
-
-def _verify(folders: list[Path], _: argparse.Namespace) -> int:
+def _verify(options: argparse.Namespace) -> int:
     damaged = checked = 0
-    for folder in folders:
+    for folder in (each for first in _chosen(options.corpus, options.entry) for each in copies(first)):
         key = key_of(folder)
         for path in sorted(folder.glob("part-*.h5")):
             checked += 1
@@ -101,14 +162,21 @@ def _verify(folders: list[Path], _: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
-def _gc(folders: list[Path], options: argparse.Namespace) -> int:
+def _stale(options: argparse.Namespace) -> int:
+    # What has changed only the machine knows that reads media; shelves import no machine.
+    corpus = [options.corpus] if options.corpus else []
+    return subprocess.run([sys.executable, "-m", "extract", "stale", *corpus], check=False).returncode  # noqa: S603
+
+
+def _gc(options: argparse.Namespace) -> int:
     freed = 0
-    for folder in folders:
+    own = [folder for folder in _chosen(options.corpus, options.entry) if folder.parent.parent == root()]
+    for folder in own:
         with Reader(folder, alone=True) as reader:
             kept = set(reader.where.values())
             duplicates = sum(len(rows.clips) for rows in reader.rows.values()) - len(kept)
         before = time.time() - STALE_TEMPORARY_S
-        old = {path: stat.st_size for path, stat in _files(folder, ".*.tmp").items() if stat.st_mtime < before}
+        old = {path: stat.st_size for path, stat in look.files(folder, ".*.tmp").items() if stat.st_mtime < before}
         size = sum(old.values())
         freed += size
         print(f"{folder.name}: {duplicates} duplicate clips, {len(old)} unfinished files of {size / 1e6:.1f} MB")
@@ -120,22 +188,87 @@ def _gc(folders: list[Path], options: argparse.Namespace) -> int:
     return 0
 
 
-def _failed(reader: Reader) -> list[Failure]:
-    """Name the failures of clips that have no features; one that succeeded later is no failure any more."""
-    return [failure for clip, failure in recorded(reader.folder).items() if clip not in reader]
+def _push(options: argparse.Namespace) -> int:
+    target = place(options.place)
+    if not target.writes:
+        raise CacheError(f"{target} can only be read; push to a folder, ssh:// or s3://, from which http may serve it")
+    pushed = False
+    kept_here = 0
+    for each in roots():
+        source = Folder(each)
+        if str(source) == str(target) or not source.entries():
+            continue
+        pushed = True
+        names = share.chosen(source, options.corpus, _encoders(options))
+        lacks = share.lacks(source, target, names, share.permitted(source, target), renew=options.renew)
+        kept_here += sum(sum(lack.refused.values()) for lack in lacks)
+        _copy(source, target, lacks, options)
+        if not options.dry:
+            for lack in lacks:
+                if lack.new or lack.there:
+                    transfer.publish(source, target, lack.entry)
+    if not pushed:
+        raise CacheError(f"nothing cached yet under {root()}; make features fills it")
+    return 1 if kept_here else 0
 
 
-def _size(folder: Path) -> int:
-    return sum(stat.st_size for stat in _files(folder, "*").values())
+def _pull(options: argparse.Namespace) -> int:
+    source, target = place(options.place), Folder(root())
+    if not options.corpus:
+        print("\n".join(source.entries()) or f"{source} holds nothing yet")
+        raise CacheError("say which corpus to pull: CORPUS=")
+    names = share.chosen(source, options.corpus, _encoders(options))
+    _copy(source, target, share.lacks(source, target, names, renew=options.renew), options)
+    return 0
 
 
-def _files(folder: Path, pattern: str) -> dict[Path, os.stat_result]:
-    """List files and their state, without those that a running extraction renames meanwhile."""
-    files = {}
-    for path in folder.glob(pattern):
-        with contextlib.suppress(FileNotFoundError):
-            files[path] = path.stat()
-    return files
+def _encoders(options: argparse.Namespace) -> list[str]:
+    return [name for name in options.encoders.split(",") if name]
+
+
+def _copy(source: Place, target: Place, lacks: Sequence[Lack], options: argparse.Namespace) -> None:
+    for lack in lacks:
+        print(f"{lack.entry}: {len(lack.new)} clips, {lack.bytes / 1e6:.1f} MB to copy, {lack.there} there already")
+        for reason, parts in lack.refused.items():
+            print(f"  {parts} parts stay here: {reason}")
+        differing = len(lack.renewed.keys() - lack.new.keys())
+        if differing:
+            print(f"  {differing} clips there rest on other media or words, and stay; --renew takes them anew")
+    bound = sorted({line for lack in lacks if lack.items for line in _bound(source, lack)})
+    print("\n".join(bound), end="\n" if bound else "")
+    if options.dry:
+        return
+    began, total, done = time.monotonic(), sum(lack.bytes for lack in lacks), 0
+
+    def arrived(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if sys.stderr.isatty():
+            speed = done / 1e6 / max(time.monotonic() - began, 1e-9)
+            print(f"\r{done / 1e6:,.1f} of {total / 1e6:,.1f} MB, {speed:,.0f} MB/s ", end="", file=sys.stderr)
+
+    transfer.copy(source, target, lacks, arrived)
+    if done and sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(f"{done / 1e6:.1f} MB copied to {target} in {time.monotonic() - began:.1f} s, each part checked")
+
+
+def _bound(source: Place, lack: Lack) -> Iterable[str]:
+    licence = customs.licence_at(source, lack.entry)
+    if restricted(licence):
+        yield f"not for every use: {lack.key.encoder} ({licence})"
+
+
+def _import(options: argparse.Namespace) -> int:
+    for line in customs.bring(options):
+        print(line)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    for line in customs.send(options):
+        print(line)
+    return 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from features.roots import CacheError
 
 FILE = "catalogue.jsonl"
 """In the folder of an entry: a line for every file."""
+CARD = "card.md"
+"""In the folder of an entry: what it is, for people."""
 ENTRIES = "catalogue.json"
 """At the top of a cache: the entries."""
 ENTRY = re.compile(r"(?![._])[^/\\\0\n]{1,120}/[\w.]{1,80}-[0-9a-f]{8}", re.ASCII)

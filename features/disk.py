@@ -18,17 +18,23 @@ _CURES = {
 @contextlib.contextmanager
 def beside(target: Path) -> Iterator[Path]:
     """Law 6: write beside, flush file and folder to the disk, then rename. Present means complete."""
+    with hidden(target) as temporary, writing(target):
+        yield temporary
+        let_the_group(temporary)
+        _flush(temporary)
+        temporary.replace(target)
+        _flush(target.parent)
+
+
+@contextlib.contextmanager
+def hidden(target: Path) -> Iterator[Path]:
+    """Name a file beside another that no reader looks at; whatever is left of it in the end is removed."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with writing(target):
-        try:
-            yield temporary
-            let_the_group(temporary)
-            _flush(temporary)
-            temporary.replace(target)
-            _flush(target.parent)
-        finally:
-            with contextlib.suppress(OSError):  # what went wrong before says more; gc removes what is left
-                temporary.unlink()
+    try:
+        yield temporary
+    finally:
+        with contextlib.suppress(OSError):  # what went wrong before says more; gc removes what is left
+            temporary.unlink()
 
 
 def make_folder(folder: Path) -> None:

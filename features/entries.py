@@ -33,14 +33,23 @@ def key_of(folder: Path) -> Key:
     """Read the key of an entry, and check that the folder is named after it."""
     spec = inside(folder / SPEC, folder.parent.parent)
     try:
-        key = Key.from_json(json.loads(spec.read_text(encoding="utf-8")))
-        name = key.name
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        text = spec.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise CacheError(f"{spec}: expected the key of an entry, got {error}") from None
+    return read_key(text, str(spec), folder.name)
+
+
+def read_key(text: str, where: str, name: str) -> Key:
+    """Read the key of the entry of this name out of a text."""
+    try:
+        key = Key.from_json(json.loads(text))
+        described = key.name
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CacheError(f"{where}: expected the key of an entry, got {error}") from None
     if key.format != FORMAT:
-        raise CacheError(f"{spec}: expected cache format {FORMAT}, got {key.format}; use a matching version")
-    if name != folder.name:
-        raise CacheError(f"{spec}: describes {name}, but the folder is named {folder.name}")
+        raise CacheError(f"{where}: expected cache format {FORMAT}, got {key.format}; use a matching version")
+    if described != name:
+        raise CacheError(f"{where}: describes {described}, but the folder is named {name}")
     return key
 
 
@@ -64,7 +73,7 @@ def find(corpus: str, /, encoder: str, **where: object) -> Path:
     """
     there = _firsts(corpus)
     # Only this encoder's keys are read: another's entry of a later format must not stand in the way.
-    known = {path: _fields(key_of(path)) for path in there if _encoder(path) == encoder}
+    known = {path: fields(key_of(path)) for path in there if _encoder(path) == encoder}
     wanted = {name: _text(value) for name, value in where.items()}
     matches = {path: key for path, key in known.items() if all(key.get(n, "") == v for n, v in wanted.items())}
     if len(matches) == 1:
@@ -103,7 +112,8 @@ def _encoder(folder: Path) -> str:
     return folder.name.rpartition("-")[0]
 
 
-def _fields(key: Key) -> dict[str, str]:
+def fields(key: Key) -> dict[str, str]:
+    """Return the fields of a key as text, those of its settings under names of their own."""
     values = key.to_json()
     settings = values.pop("settings")
     values |= {f"settings.{name}": value for name, value in settings.items()}

@@ -54,12 +54,18 @@ def recorded(folder: Path) -> dict[str, Failure]:
 
 
 def _recorded(path: Path) -> dict[str, Failure]:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return parse(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
+
+
+def parse(text: str) -> dict[str, Failure]:
+    """Return the newest failure of each clip that a text tells of."""
     newest: dict[str, Failure] = {}
-    for line in lines:
+    for line in text.splitlines():
         try:
             failure = Failure(**json.loads(line))
-            newest[failure.clip] = failure
-        except (json.JSONDecodeError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue  # torn by a kill; the clip is simply tried again
+        texts = (failure.clip, failure.source, failure.stage, failure.reason)
+        if all(isinstance(text, str) for text in texts) and isinstance(failure.attempts, int):
+            newest[failure.clip] = failure
     return newest

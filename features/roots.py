@@ -19,11 +19,12 @@ class CacheError(ValueError):
 def roots() -> list[Path]:
     """Return the folders that `FEATURES_ROOT` names, as PATH names its own, or this package's own folder."""
     said = os.environ.get("FEATURES_ROOT", "").split(os.pathsep)
-    first, *shared = [Path(part).absolute() for part in said if part] or [Path(__file__).parent]
+    named = [Path(part).absolute() for part in said if part] or [Path(__file__).parent]
+    first, *shared = dict.fromkeys(named)
     for folder in shared:
         if not folder.is_dir():
             raise CacheError(f"FEATURES_ROOT names {folder}, which is not there: mount it, or leave it out")
-    return [first, *dict.fromkeys(folder for folder in shared if folder != first)]
+    return [first, *shared]
 
 
 def root() -> Path:

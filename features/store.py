@@ -84,8 +84,7 @@ class Writer:
     @property
     def path(self) -> Path:
         """Return the part's name, which follows from the clips in it and what they were computed from."""
-        rows = "\n".join(f"{clip}\t{source}" for clip, (source, _) in sorted(self.clips.items()))
-        return self.folder / f"part-{hashlib.sha256(rows.encode()).hexdigest()[:16]}.h5"
+        return self.folder / part_name({clip: source for clip, (source, _) in self.clips.items()})
 
     def write(self) -> None:
         """Write the part, as the end of a `with` block does."""
@@ -122,6 +121,12 @@ class Writer:
         for name in all_windows[0].steps:
             arrays[STEPS + name] = np.concatenate([windows.steps[name] for windows in all_windows])
         return arrays
+
+
+def part_name(sources: Mapping[str, str]) -> str:
+    """Name the part that holds these clips, computed from these sources."""
+    rows = "\n".join(f"{clip}\t{source}" for clip, source in sorted(sources.items()))
+    return f"part-{hashlib.sha256(rows.encode()).hexdigest()[:16]}.h5"
 
 
 def _layout(windows: Windows) -> dict[str, tuple[Any, ...]]:
@@ -196,6 +201,15 @@ class Part:
         """Return one of the texts that say what the part is: `key`, `provenance`, `licence` or `digest`."""
         with hdf5.whole(self.path, _CURE), hdf5.opened(self.path, _CURE) as file:
             return file.text(name)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Return what the part says of its making, and of its corpus' terms."""
+        with hdf5.whole(self.path, _CURE):
+            told = json.loads(self.attribute("provenance"))
+            if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+                raise ValueError("its provenance is not what the format says")
+            return told
 
     @property
     def rows(self) -> Rows:
@@ -330,7 +344,7 @@ def discard(folder: Path, unwanted: Callable[[Path, int, str, str], bool]) -> in
         # One made by this call, perhaps over what a killed one had left, is wanted as a whole.
         if path in written or len(kept(path, rows)) == len(rows.clips):
             continue
-        writer, count = _rest(path, key, kept)
+        writer, count = rest(path, key, kept)
         if count:
             if writer.clips:
                 writer.write()
@@ -340,7 +354,7 @@ def discard(folder: Path, unwanted: Callable[[Path, int, str, str], bool]) -> in
     return gone
 
 
-def _rest(path: Path, key: Key, kept: Callable[[Path, Rows], list[int]]) -> tuple[Writer, int]:
+def rest(path: Path, key: Key, kept: Callable[[Path, Rows], list[int]]) -> tuple[Writer, int]:
     """Return the wanted rows of a part, ready to be written, and how many are not, as the part itself says."""
     writer = Writer(path.parent, key, {}, "", begins=False)
     with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:  # or just rewritten
