@@ -1,5 +1,5 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo about manifest doctor audit weights features status fuse sweep compare check test bench lock
+.PHONY: help setup demo about manifest doctor audit weights features status share pull verify stale import export fuse sweep compare check test bench lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,6 +24,9 @@ help:  ## show this
 	@echo "  make fuse MODEL=lefsa CORPUS=meld SEEDS=5 SET=\"train.lr=3e-4 train.epochs=40\""
 	@echo "  make fuse MODEL=table1 CORPUS=demo"
 	@echo "  make sweep MODEL=concat CORPUS=meld OVER=\"train.lr=1e-3,3e-4 config.width=64,128\""
+	@echo
+	@echo "  make share TO=/lab/features CORPUS=meld; make pull FROM=ssh://lab/data/features CORPUS=meld ENCODERS=minilm"
+	@echo "  make import FORMAT=mmsa FROM=aligned_50.pkl CORPUS=mosi AS=\"vision=facet audio=covarep\" LABELS=mosi/labels.csv"
 	@echo
 	@echo "  FEATURES_ROOT, MANIFESTS_ROOT and RUNS_ROOT move the cache, the manifests and the runs."
 
@@ -69,6 +72,30 @@ features: setup  ## extract what the cache lacks: CORPUS= ROOT= ENCODERS= PRECIS
 
 status: setup  ## how far extraction is, read from the cache alone: CORPUS=
 	@$(RUN) -m extract status $(CORPUS)
+
+COPY = '$(CORPUS_SAID)' $(if $(ENCODERS),--encoders '$(ENCODERS)') $(if $(DRY),--dry) $(if $(RENEW),--renew)
+
+share: setup  ## copy to a shared cache what it lacks: TO=/lab/features (or ssh://, s3://) CORPUS= ENCODERS= DRY=1 RENEW=1
+	@$(RUN) -m features push '$(TO)' $(COPY)
+
+pull: setup  ## copy from a shared cache what is lacking here: FROM=/lab/features (or ssh://, s3://, https://) CORPUS= ENCODERS= DRY=1
+	@$(RUN) -m features pull '$(FROM)' $(COPY)
+
+verify: setup  ## read every part of the cache and compare its digest: CORPUS=
+	@$(RUN) -m features verify $(CORPUS_SAID)
+
+stale: setup  ## what has changed since it was cached, and the command that refreshes it: CORPUS=
+	@$(RUN) -m features stale $(CORPUS_SAID)
+
+import: setup  ## another tool's features become entries: FORMAT=mmsa FROM=file CORPUS= AS="vision=facet" SET= LABELS=out.csv
+	@$(RUN) -m features import $(FORMAT) '$(FROM)' --corpus $(CORPUS) $(if $(AS),--as $(foreach name,$(AS),'$(name)')) \
+	$(if $(SET),--set $(foreach setting,$(SET),'$(setting)')) $(if $(LABELS),--labels-out '$(LABELS)') $(if $(ZEROS),--zeros)
+
+export: setup  ## write features for another tool, with labels: FORMAT=mmsa TO=file CORPUS= ENCODERS="vision=facet minilm" HOW=clip
+	@labels=$$(mktemp) && $(RUN) -m manifests table $(CORPUS) -o $$labels.csv \
+	&& $(RUN) -m features export $(FORMAT) '$(TO)' --corpus $(CORPUS) --labels $$labels.csv $(if $(HOW),--how $(HOW)) \
+	$(if $(ENCODERS),--entries $(foreach entry,$(ENCODERS),'$(entry)')) \
+	$(if $(SET),--set $(foreach setting,$(SET),'$(setting)')); status=$$?; rm -f $$labels $$labels.csv; exit $$status
 
 FUSE = $(MODEL) $(if $(CORPUS_SAID),--corpus '$(CORPUS_SAID)') $(if $(ENCODERS),--encoders $(foreach encoder,$(ENCODERS),'$(encoder)')) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds $(FOLDS)) $(if $(ROWS),--rows '$(ROWS)') \
