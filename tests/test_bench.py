@@ -21,6 +21,7 @@ FIGURES = {
     "plan": "clips seconds".split(),
     "doctor": "seconds ms_per_file floor_ms_per_file doctor_by_floor".split(),
     "manifests": "rows seconds floor_seconds read_by_floor audit_seconds".split(),
+    "share": "size_gb pull_by_floor again_s".split(),
     "fusion": "epoch_by_floor open_to_first_step_s peak_memory_over_cache_gb stream_by_disk ours_by_plain".split(),
 }
 

@@ -35,6 +35,7 @@ BENCHES = {
     "doctor": ("doctor.py", "--clips=40 --copies=4 --films=2 --rounds=1"),
     "manifests": ("corpora.py", "--rounds=1"),
     "store": ("store.py", ""),
+    "share": ("share.py", "--parts=2 --rounds=1"),
     "fusion": ("fusion.py", "--clips=160 --trained=64 --plain=4 --rounds=1"),
 }
 """Name to what is run, and what is added to that for a trial."""

@@ -15,6 +15,7 @@ TARGETS = {
     "plan": {"seconds": "≤ 5"},
     "doctor": {"seconds": "≤ 120"},
     "manifests": {"seconds": "≤ 2"},
+    "share": {"pull_by_floor": "≥ 0.8", "again_s": "≤ 3"},
     "fusion": {
         "epoch_by_floor": "≤ 1.1",
         "epoch_by_floor_float32": "≤ 1.1",
