@@ -174,17 +174,18 @@ def _gc(options: argparse.Namespace) -> int:
     for folder in own:
         with Reader(folder, alone=True) as reader:
             kept = set(reader.where.values())
-            duplicates = sum(len(rows.clips) for rows in reader.rows.values()) - len(kept)
+            rows = ((path, row) for path, each in reader.rows.items() for row in range(len(each.clips)))
+            twice = [reader.part(path).bytes_of(row) for path, row in rows if (path, row) not in kept]
         before = time.time() - STALE_TEMPORARY_S
         old = {path: stat.st_size for path, stat in look.files(folder, ".*.tmp").items() if stat.st_mtime < before}
-        size = sum(old.values())
+        size = sum(old.values()) + sum(twice)
         freed += size
-        print(f"{folder.name}: {duplicates} duplicate clips, {len(old)} unfinished files of {size / 1e6:.1f} MB")
+        print(f"{folder.name}: {len(twice)} duplicate clips, {len(old)} unfinished files, {size / 1e6:.1f} MB")
         if options.yes:
             for path in old:
                 path.unlink(missing_ok=True)
             discard(folder, lambda path, row, _clip, _source, kept=kept: (path, row) not in kept)  # type: ignore[misc]
-    print(f"{freed / 1e6:.1f} MB of unfinished files " + ("freed" if options.yes else "could be freed: add --yes"))
+    print(f"{freed / 1e6:.1f} MB " + ("freed" if options.yes else "could be freed: add --yes"))
     return 0
 
 

@@ -260,6 +260,11 @@ class Part:
         first, last = self.clip_start[row : row + 2].tolist()
         return np.diff(self.window_start[first : last + 1]), self.spans_s[first:last]
 
+    def bytes_of(self, row: int) -> int:
+        """Return what the steps of the clip in a row take on the disk."""
+        first, last = self.window_start[self.clip_start[[row, row + 1]]].tolist()
+        return int(last - first) * self.stored["frames"].row_bytes
+
     def window(self, row: int, i: int) -> Array:
         """Return the steps of one window of the clip in a row, and read nothing else."""
         first, last = self.clip_start[row : row + 2].tolist()

@@ -5,7 +5,19 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from manifests import ManifestError, again, audit, corpus_module, corpus_names, counts, doctor, read, scan, write
+from manifests import (
+    ManifestError,
+    again,
+    as_table,
+    audit,
+    corpus_module,
+    corpus_names,
+    counts,
+    doctor,
+    read,
+    scan,
+    write,
+)
 
 EXAMPLES = {
     "make": """\
@@ -16,6 +28,7 @@ examples:
   python -m manifests about iemocap        its layout, options and quirks
   python -m manifests doctor --help        is it whole, and as it was published?
   python -m manifests audit --help         what do its splits share?
+  python -m manifests table --help         the manifest as a table
 
 The manifest goes to MANIFESTS_ROOT, by default this package's own folder.
 Running it again replaces the manifest. Media are looked for, never changed.
@@ -38,6 +51,15 @@ examples:
 It reads manifests alone. It ends with 0 when the splits share nothing, with 1 when they do, with 2 when there is no
 manifest.
 """,
+    "table": """\
+examples:
+  python -m manifests table meld -o meld.csv
+  python -m manifests table iemocap --with-text > iemocap.csv
+
+A row per clip: who speaks, which split, where it lies, labels, words. It is what exports of features take as --labels,
+and what CORPUS=folder reads, there without media: python -m manifests folder --root DIR --name mine.
+Words that their licence keeps in the lab are left out. A file is replaced only by a newer such table.
+""",
 }
 
 
@@ -50,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "make" and not asked.corpus and not asked.list:
         parser.error(f"which CORPUS? One of: {', '.join(corpus_names())}")
     try:
-        return {"make": _make, "about": _about, "doctor": _examine, "audit": _audit}[command](asked)
+        return {"make": _make, "about": _about, "doctor": _examine, "audit": _audit, "table": _table}[command](asked)
     except (ManifestError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -65,6 +87,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     if command == "audit":
         parser.add_argument("corpora", nargs="+", metavar="CORPUS", help="names of manifests")
+        return parser
+    if command == "table":
+        parser.add_argument("corpus", metavar="CORPUS", help="name of a manifest")
+        parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it, not standard output")
+        parser.add_argument("--with-text", action="store_true", help="also words that their licence keeps in the lab")
         return parser
     known = ", ".join(corpus_names())
     parser.add_argument("corpus", nargs="?" if command == "make" else None, metavar="CORPUS", help=f"one of: {known}")
@@ -118,6 +145,19 @@ def _audit(asked: argparse.Namespace) -> int:
     found = audit.audit(map(read, asked.corpora))
     _say(audit.lines(found))
     return int(any(finding.leaks for finding in found))
+
+
+def _table(asked: argparse.Namespace) -> int:
+    manifest = read(asked.corpus)
+    table = as_table.table_of(manifest, with_text=asked.with_text)
+    if asked.output:
+        as_table.write(table, asked.output)
+        print(f"{asked.output}: {len(manifest.clips)} clips of {manifest.corpus}")
+    else:
+        sys.stdout.buffer.write(table.encode())
+    for warning in as_table.withheld(manifest, with_text=asked.with_text):
+        print(warning, file=sys.stderr)
+    return 0
 
 
 def _options(settings: Sequence[str]) -> dict[str, str]:

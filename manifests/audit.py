@@ -436,6 +436,7 @@ WITHIN = (
     ),
 )
 _UNDIVIDED = (
-    "There are no two parts to compare. Divide the corpus by your own list (make manifest SPLITS=list.csv), or train "
-    "with protocol=group, which keeps speakers or dialogues apart."
+    "There are no two parts to compare, or no clip tells anything that they could share: speakers, dialogues, words, "
+    "media. Divide the corpus by your own list (make manifest SPLITS=list.csv), or train with protocol=group, which "
+    "keeps speakers or dialogues apart."
 )

@@ -23,6 +23,7 @@ from manifests.tree import Tree
 
 NO_FILE_HEARD, NO_FILE_SEEN, NO_MEDIA = "its sound is missing", "its picture is missing", "no media at all"
 ALL_UNHEARD, ALL_UNSEEN = "no clip has sound", "no clip has a picture"
+FEATURES_ONLY, WORDS_ONLY = "without media: features only", "without media: words alone"
 UNOPENED, CUT_SHORT = "cannot be opened", "cut short"
 NO_SOUND, NO_PICTURE = "its file has no sound", "its file has no picture"
 AFTER_END, BEYOND_END = "begins after its file ends", "ends after its file"
@@ -175,10 +176,12 @@ def _decoded(found: Found, heads: Mapping[str, Head], progress: Progress) -> tup
 
 
 def missing_signs(clips: Sequence[Clip]) -> Iterator[Sign]:
-    """Tell clips without media; a corpus that has no pictures at all came without them."""
+    """Tell clips without media; clips that name none came without, and so did a corpus that has no pictures at all."""
+    bare = [clip for clip in clips if not clip.tracks and not {"missing_audio", "missing_video"} & {*clip.flags}]
+    yield from ((WORDS_ONLY if clip.text else FEATURES_ONLY, clip.id, "") for clip in bare)
     mute = [clip for clip in clips if "missing_audio" in clip.flags]
     blind = [clip for clip in clips if "missing_video" in clip.flags]
-    if clips and not any(clip.tracks for clip in clips):
+    if len(bare) < len(clips) and not any(clip.tracks for clip in clips):
         yield NO_MEDIA, "all", ""
         return
     for without, one, every in ((mute, NO_FILE_HEARD, ALL_UNHEARD), (blind, NO_FILE_SEEN, ALL_UNSEEN)):

@@ -22,6 +22,12 @@ class Licence:
         return f"{self.name}{_SHARED}{', '.join(self.shared) or _NOTHING}"
 
 
+def name_of(tag: str) -> str:
+    """Return the name of the terms in a clip's licence tag."""
+    name, said, _ = tag.rpartition(_SHARED)
+    return name if said else tag
+
+
 def may_share(tag: str, part: Part) -> bool:
     """Tell whether a clip's licence tag lets a part of it leave the lab; a tag without a word on it does not."""
     return part in tag.rpartition(_SHARED)[2].split(", ") if _SHARED in tag else False

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from manifests import beside
 from manifests.clip import Clip, ManifestError, unknown
 from manifests.corpora import corpus_names
 
@@ -77,15 +78,7 @@ def write(manifest: Manifest) -> Path:
         "warnings": manifest.warnings,
     }
     rows = [json.dumps(row, ensure_ascii=False) for row in (header, *(clip.to_row() for clip in manifest.clips))]
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write("\n".join(rows) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    beside.replace(target, "\n".join(rows) + "\n")
     return target
 
 

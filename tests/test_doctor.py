@@ -109,8 +109,8 @@ BY_TABLES = {
     "no words": (HALF, {"text": " "}, {doctor.NO_TEXT}),
     "a letter": (HALF, {"text": "I"}, {doctor.TINY_TEXT}),
     "many words": (HALF, {"text": "blah " * 9}, {doctor.FAST_TEXT}),
-    "few words": ({}, {"text": "Well, no.", "duration_s": 30.0}, {doctor.SLOW_TEXT}),
-    "long": ({}, {"text": "blah " * 40, "duration_s": 61.0}, {doctor.LONG}),
+    "few words": ({}, {"text": "Well, no.", "duration_s": 30.0}, {doctor.SLOW_TEXT, doctor.WORDS_ONLY}),
+    "long": ({}, {"text": "blah " * 40, "duration_s": 61.0}, {doctor.LONG, doctor.WORDS_ONLY}),
 }
 MENDED = {doctor.AFTER_END}
 
@@ -192,6 +192,15 @@ def test_what_is_missing(whole):
     report = examined(whole, gone)
     assert found(report) == {doctor.NO_MEDIA: ["all"]}
     assert report.to_mend
+
+
+def test_clips_that_came_without_media(whole):
+    """Where features alone exist, or words, that is noted in plain words and nothing is to be mended."""
+    bare, worded = clip("bare"), clip("worded", text="Well, well.")
+    report = examined(whole, bare, worded)
+    assert found(report) == {doctor.FEATURES_ONLY: ["bare"], doctor.WORDS_ONLY: ["worded"], doctor.NO_TEXT: ["bare"]}
+    assert not report.to_mend
+    assert doctor.NO_MEDIA in found(examined(whole, bare, clip("gone", flags=("missing_audio",))))
 
 
 def test_what_was_left_out_is_grouped(whole):

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from features import Failure, Key
+from features import Failure, Key, about
 from features.__main__ import main
 from features.failures import record
 
@@ -130,7 +130,7 @@ def test_gc_does_nothing_without_yes(fill, capsys):
     for arguments, freed in (([], "could be freed"), (["--yes"], "freed")):
         assert main(["gc", *arguments]) == 0
         out = capsys.readouterr().out
-        assert f"{TOY.name}: 1 duplicate clips, 1 unfinished files of 2.0 MB\n2.0 MB of unfinished files {freed}" in out
+        assert f"{TOY.name}: 1 duplicate clips, 1 unfinished files, 2.0 MB\n2.0 MB {freed}" in out
         assert left.exists() == (not arguments)
     assert main(["gc"]) == 0
     assert "0 duplicate clips, 0 unfinished" in capsys.readouterr().out
@@ -154,3 +154,61 @@ def test_as_a_command(fill):
         command = [sys.executable, "-m", "features", *arguments]
         done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_du(fill, capsys):
+    """Sizes are those of the files, the largest entry first, and the last line is their sum."""
+    small, large = fill(TOY, a="1").parent, fill(OTHER, **{f"clip{i}": "1" for i in range(200)}).parent
+    assert main(["du"]) == 0
+    *lines, total = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines] == [str(large), str(small)]
+    nbytes = sum(path.stat().st_size for folder in (small, large) for path in folder.iterdir())
+    assert total.split()[0] == f"{nbytes / 1e6:.1f}"
+
+
+def test_diff(fill, capsys):
+    """The parts of two keys that differ are named with both values, and nothing else is."""
+    keys = Key("toy", 1, "clip"), Key("toy", 2, "clip", settings={"layer": 3})
+    for key in keys:
+        fill(key, a="1")
+    names = [f"toys/{key.name}" for key in keys]
+    assert main(["diff", *names]) == 1
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["settings.layer", "(absent)", "|", "3"], ["version", "1", "|", "2"]]
+    assert main(["diff", names[0], names[0]]) == 0
+    assert main(["diff", "toys/toy", names[0]]) == 2
+    assert all(name in capsys.readouterr().err for name in names)
+
+
+def test_show_says_what_a_methods_section_says(fill, capsys):
+    """An entry's making is told in sentences, with whose work it is and the command that makes it again."""
+    key = Key(
+        "faces", 2, "windows(3,2,2)@fps=10", "float16", "ab" * 32, ("mtcnn-01234567",), "repaired", settings={"px": 224}
+    )
+    folder = fill(key=key, a="1").parent
+    told = {"encoder_does": "Looks at faces.", "command": "make features CORPUS=toys ENCODERS=faces"}
+    about.write(folder, told | {"bibtex": {"corpus": "@misc{toys}", "encoder": "@article{faces}"}})
+    assert main(["show", "--entry", "faces"]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "computed with faces (version 2, SHA-256 abababababababab…, repaired): Looks at faces.",
+        "windows of 3 s with a step of 2 s, a tail kept from 2 s on, 10 frames a second.",
+        "stored as float16. They build on what mtcnn-01234567 found. Settings: px = 224. Computed with numpy 2",
+        "made again by: make features CORPUS=toys ENCODERS=faces",
+        "@misc{toys}\n@article{faces}",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    "junk", ["\x1b[31mred", "{", "[1]", '{"command": ["\\u001b[2J"]}', '{"bibtex": 3}', "[" * 100_000]
+)
+def test_what_others_left_obeys_no_terminal(fill, capsys, junk):
+    """Whatever stands in about.json or a failure, show prints it without control characters, or does without."""
+    folder = fill(a="1").parent
+    (folder / about.FILE).write_text(junk)
+    record(folder, [Failure("z", "1", "decode", "\x1b]0;title\x07")])
+    assert main(["show"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "failed: z" in shown

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 import pytest
+import real_kit
 import tree_kit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -243,6 +244,97 @@ def test_a_table_of_words_alone(tmp_path):
     assert (clip.id, clip.audio, clip.video, clip.text, clip.flags) == ("007", None, None, "Well.", ())
 
 
+def test_a_table_of_features_alone(tmp_path):
+    """Where only features exist an id and labels make a clip, without media and words, and that is said."""
+    found = read(tmp_path, {"t.csv": "id,split,sentiment_score\na,train,-2.5\nb,test,1\n"})
+    clips = found.manifest.clips
+    assert [(clip.id, clip.split, clip.labels) for clip in clips] == [
+        ("a", "train", {"sentiment_score": (-2.5,)}),
+        ("b", "test", {"sentiment_score": (1.0,)}),
+    ]
+    assert {(clip.tracks, clip.text, clip.flags, clip.duration_s) for clip in clips} == {((), None, (), None)}
+    assert found.manifest.warnings == ("2 clips without media: features only",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("a,,Oh.\nb,,No.\n", "2 clips without media: words alone"),
+        ("a,,Oh.\nb,,\n", "2 clips without media: features only, but for the words of 1"),
+        ("a,x.wav,Oh.\nb,,\nc,,\n", "2 clips without media (b is the first): features only"),
+        ("a,x.wav,Oh.\nb,gone.wav,\n", None),
+    ],
+)
+def test_clips_without_media_are_counted(tmp_path, rows, said):
+    """What has words beside features is told apart, a forgotten path is seen, and a missing file is another thing."""
+    no_label, *others = read(tmp_path, {"t.csv": f"id,path,text\n{rows}", "x.wav": WAV}).manifest.warnings
+    assert "have no label" in no_label
+    assert others == ([said] if said else [])
+
+
+def test_media_that_a_table_forgets(tmp_path):
+    """A table that names no media where some lie is refused with what to say; where none lie it is read."""
+    files = {"t.csv": "id,emotion\na,joy\n", "deep/a.wav": WAV}
+    with pytest.raises(
+        ManifestError, match=r"media lie there, as deep/a\.wav; it has id, emotion\. Say .*columns=path="
+    ):
+        read(tmp_path / "a", files)
+    assert one(tmp_path / "a", {}, columns="path=id").audio == Audio("deep/a.wav")
+    assert one(tmp_path / "b", {"t.csv": files["t.csv"]}).audio is None
+
+
+def test_where_a_clip_without_media_was_cut_from(tmp_path):
+    """Its recording and seconds are kept as what it was cut from; beside media a recording is the lab's own word."""
+    head, row = "id,recording,start,end,cut_end_s,path", "a,films/long,1.5,2.75,9"
+    bare = one(tmp_path / "a", {"t.csv": f"{head}\n{row},\n"})
+    assert bare.native == {"cut_from": "films/long", "cut_start_s": 1.5, "cut_end_s": 2.75}
+    assert bare.duration_s == 1.25
+    clip = one(tmp_path / "b", {"t.csv": f"{head}\n{row},x.wav\n", "x.wav": WAV})
+    assert clip.native == {"recording": "films/long", "cut_end_s": 9.0}
+    assert clip.audio == Audio("x.wav", 1.5, 2.75)
+
+
+def test_scores_of_another_scale(tmp_path):
+    """The middle of a scale is subtracted from scores of sentiment alone, whichever column tells them."""
+    for column in ("sentiment_score", "label.sentiment_score", "label"):
+        task = {"task": "sentiment_score"} if column == "label" else {}
+        table_of_one = {"t.csv": f"id,{column},valence\na,4.5,4.5\n"}
+        clip = one(tmp_path, table_of_one, middle="3", **task)
+        assert (clip.labels, clip.native[column]) == ({"sentiment_score": (1.5,), "valence": (4.5,)}, "4.5")
+        assert one(tmp_path, table_of_one, **task).labels["sentiment_score"] == (4.5,)
+
+
+def test_a_scale_that_is_not_ours_is_seen(tmp_path):
+    """Where no score is below 0, the option that moves them is named; where some are, or one says little, it is not."""
+    for scores, said in ((("1", "5"), True), (("0", "2"), True), (("-1", "5"), False), (("4", "4"), False)):
+        rows = "".join(f"c{number},{score}\n" for number, score in enumerate(scores))
+        (_, *warnings) = read(tmp_path, {"t.csv": f"id,sentiment_score\n{rows}"}).manifest.warnings
+        assert [warning.endswith("say middle=3") for warning in warnings] == [True] * said
+
+
+@pytest.mark.usefixtures("roots")
+@pytest.mark.parametrize("shared", [real_kit.MMMO], indirect=True)
+def test_the_ratings_of_ict_mmmo(shared, tmp_path):
+    """A table of ids and of ratings from 1 to 5 gives the labels that these reviews are trained with."""
+    manifest, _ = real_kit.lay_mmmo(shared.parent)
+    rows = [(clip.id, clip.split, repr(clip.native["rating"])) for clip in manifest.clips]
+    said = {"columns": "sentiment_score=rating", "middle": "3", "label_kind": "mean rating", "licence": "research use"}
+    found = read(tmp_path / "table", {"t.csv": table(("id", "split", "rating"), *rows)}, **said)
+    assert [(clip.id, clip.split, clip.labels, clip.label_kind) for clip in found.manifest.clips] == [
+        (clip.id, clip.split, clip.labels, clip.label_kind) for clip in manifest.clips
+    ]
+    assert found.manifest.warnings == ("340 clips without media: features only",)
+
+
+def test_the_kind_of_labels_of_a_row(tmp_path):
+    """A column tells it where rows differ, the option where the cell is blank, and an unknown kind is refused."""
+    rows = "id,emotion,label_kind\na,joy,intended\nb,joy,\nc,,intended\n"
+    clips = read(tmp_path, {"t.csv": rows}, label_kind="mean rating").manifest.clips
+    assert [clip.label_kind for clip in clips] == ["intended", "mean rating", None]
+    with pytest.raises(ManifestError, match=r"row 1, column 'label_kind': expected one of intended, majority"):
+        read(tmp_path, {"t.csv": "id,emotion,label_kind\na,joy,guessed\n"})
+
+
 def test_a_film_in_a_column_of_its_own(tmp_path):
     """A film alone brings its sound; beside a column of sound it is picture alone."""
     clip = one(tmp_path / "a", {"t.csv": "video,emotion\nx.mp4,joy\n", "x.mp4": b"mp4"})
@@ -350,8 +442,8 @@ BAD_ROWS = {
     "id,path\na/b,a.wav\n": r"column 'id': expected a printable name without slashes, got 'a/b'",
     "id,path\na,a.wav\na,a.wav\n": r"row 2, column 'id': 'a' already stands in row 1",
     "path,emotion\na.wav,joy\na.wav,sad\n": r"row 2, column 'id': 'a' already stands in row 1; give each row an id",
-    "path,emotion\n,joy\n": r"row 1, expected a path, an audio, a video or a text",
-    "path,text\n,Well.\n": r"row 1, a clip that is text alone needs a column 'id'",
+    "path,emotion\n,joy\n": r"row 1, expected a path, an audio, a video, or an id; columns read: path, emotion",
+    "path,text\n,Well.\n": r"row 1, expected a path, an audio, a video, or an id; columns read: path, text",
     "path,emotion\nnotes.md,joy\n": r"row 1, column 'path': expected one of wav, .*, got 'notes\.md'",
     "path,emotion\na\0.wav,joy\n": r"row 1, column 'path': expected a relative path",
     "path,text,emotion\na.wav,Well, well.,joy\n": r"row 1: expected 3 cells, got also 'joy'",
@@ -362,6 +454,8 @@ BAD_ROWS = {
     "path,label.mood\na.wav,joy\n": r"column 'label\.mood': unknown task 'mood'",
     "clip,emotion\na.wav,joy\n": r"no column path, .*; it has clip, emotion\. Say .*columns=path=YOURS",
     "\n\n": r"no column path, audio, video or text; it has none",
+    "id,mean\na,1\n": r"no column path, .*; it has id, mean\. .* Where only features exist, an id and labels will do",
+    "id,start,path\na,x,\n": r"row 1, column 'start': expected a number, got 'x'",
 }
 
 
@@ -394,6 +488,7 @@ def test_a_table_of_garbage(tmp_path):
         ({"shared": "labels, all"}, r"option 'shared': unknown part 'all'"),
         ({"table": "u.csv"}, r"option 'table': no u\.csv under"),
         ({"tables": "t.csv"}, r"unknown option 'tables'\. Did you mean 'table'"),
+        ({"middle": "three"}, r"option 'middle': expected a number, got 'three'"),
     ],
 )
 def test_options_that_cannot_be_right(tmp_path, options, complaint):

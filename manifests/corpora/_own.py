@@ -34,6 +34,8 @@ class Said:
     task: str = "emotion"
     """What a column `label`, or a folder, tells."""
     label_kind: str = "majority"
+    middle: float = 0.0
+    """The score of sentiment that is neither good nor bad; ours is 0."""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

@@ -8,13 +8,15 @@ transcript, labels and features).
 
 Layout: a table, comma, semicolon or tab between cells, in the folder that holds the media. Its columns, in any order:
 - path, a sound or a film, with or without its suffix; or audio and video apart. A path starts at the table, or at a
-  folder above it; the name alone will do where no other file has it. Without media a row needs id and text.
+  folder above it; the name alone will do where no other file has it.
+- A row that names none of these needs an id: of such clips there are features only, and words where it has a text.
 - start and end in seconds, where a clip is a part of a file; audio_start, video_end and so on where they differ;
   audio_offset and video_offset, seconds that a stream runs late; channel (mix, centre, left, right) and side of the
   picture (full, left, right).
 - emotion, sentiment, sentiment_score, valence, arousal, dominance; label, which the option `task` gives a meaning;
   label.TASK for any task, as label.emotion6: a word, words (`happy|sad`), or numbers (`0.2 0.8 0 0`).
-- id, split, speaker, sex, language, dialogue, turn, text, licence. All other columns are kept as native.
+- id, split, speaker, sex, language, dialogue, turn, text, licence, label_kind; recording, of a clip without media what
+  start and end are seconds of. All other columns are kept as native.
 Without a table: `anger/clip1.wav`, where the first folder that is a word for a label counts, with `train`, `dev` or
 `test` above it or not. Files of one name in one folder are one clip: its sound, its film, its words in a .txt.
 
@@ -23,6 +25,7 @@ Options:
 - columns=emotion=Label,path=file_name says what the table calls ours; case, blanks and underscores do not matter.
 - words=ang=anger,exc=happy says what words mean; words=oth= says that one is no label, so its clips have none.
 - task=emotion6 is what a column `label`, or the folders, tell; by default `emotion`.
+- middle=3 is the sentiment_score that is neither good nor bad, where raters gave 1 to 5; it is subtracted.
 - label_kind=intended for what actors were asked for; mean rating, vote series; by default majority of the raters.
 - language=de, licence=NAME, shared=labels.
 
@@ -62,6 +65,7 @@ def clips(
     task: str = "emotion",
     language: str = "",
     label_kind: Literal["majority", "intended", "mean rating", "vote series"] = "majority",
+    middle: float = 0.0,
     licence: str = "unknown",
     shared: str = "",
 ) -> Iterator[Clip]:
@@ -79,6 +83,7 @@ def clips(
         words=meanings(words),
         task=task,
         label_kind=label_kind,
+        middle=middle,
     )
     yield from read(tree, said)
 
