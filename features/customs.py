@@ -16,11 +16,10 @@ from features.disk import beside
 from features.entries import entries, find
 from features.exchange import Chosen
 from features.imported import Import, store
+from features.labels import table
 from features.places import Place
 from features.reader import Reader
 from features.roots import CacheError, corpus_folder
-
-MOST_TABLE_BYTES = 256 * 2**20
 
 
 def bring(asked: argparse.Namespace) -> Iterator[str]:
@@ -70,7 +69,7 @@ def send(asked: argparse.Namespace) -> Iterator[str]:
     options = _options(made.write, asked.set, asked.format)
     named = _pairs([each if "=" in each else f"{each}={each}" for each in asked.entries], "NAME=ENTRY")
     folders = _folders(asked.corpus, named)
-    rows = {row["id"]: row for row in table(asked.labels)} if asked.labels else {}
+    rows = table(asked.labels) if asked.labels else {}
     readers = {name: Reader(folder) for name, folder in folders.items()}
     held = dict.fromkeys(clip for reader in readers.values() for clip in reader)
     clips = [clip for clip in rows if clip in held] if rows else list(held)
@@ -90,18 +89,6 @@ def _folders(corpus: str, named: Mapping[str, str]) -> dict[str, Path]:
     if not named:
         return {folder.rpartition("-")[0]: find(corpus, folder.rpartition("-")[0]) for folder in there}
     return {name: there.get(entry) or find(corpus, entry) for name, entry in named.items()}
-
-
-def table(path: Path) -> Iterator[dict[str, str]]:
-    """Read a table of labels, a row a clip."""
-    if path.stat().st_size > MOST_TABLE_BYTES:
-        raise CacheError(f"{path}: larger than any table of labels")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if "id" not in (rows.fieldnames or ()):
-            raise CacheError(f"{path}: expected a column id, as python -m manifests table CORPUS writes it")
-        for row in rows:
-            yield {name: value for name, value in row.items() if name and isinstance(value, str)}
 
 
 def _write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> int:

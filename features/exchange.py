@@ -90,15 +90,14 @@ class Chosen:
 
 def sequence(windows: Windows, how: How) -> Steps:
     """Return the real steps of all windows one after another, the mean of each window, or that of the whole clip."""
-    values = [windows.window(i)[:valid] for i, valid in enumerate(windows.valid.tolist())]
     if how == "steps":
-        return Steps(np.concatenate(values), _intervals(windows))
-    means = [_mean(each) for each in values if len(each)]
-    spans_s = windows.spans_s[[len(each) > 0 for each in values]]
-    if how == "windows" or not means:
+        return Steps(windows.real(), _intervals(windows))
+    there = windows.valid > 0
+    spans_s = windows.spans_s[there]
+    if how == "windows" or not there.any():
+        means = [_mean(windows.window(i)[: windows.valid[i]]) for i in np.flatnonzero(there)]
         return Steps(np.array(means, windows.values.dtype).reshape(-1, *windows.values.shape[1:]), spans_s)
-    every = np.concatenate([each for each in values if len(each)])
-    return Steps(_mean(every)[None], np.array([[spans_s[:, 0].min(), spans_s[:, 1].max()]]))
+    return Steps(_mean(windows.real())[None], np.array([[spans_s[:, 0].min(), spans_s[:, 1].max()]]))
 
 
 def _mean(values: Array) -> Array:
@@ -108,11 +107,10 @@ def _mean(values: Array) -> Array:
 
 def _intervals(windows: Windows) -> Array:
     """Divide every window evenly among its real steps, unless the steps themselves say when they last."""
-    found = []
     told = windows.steps.get(INTERVALS)
-    for (begin_s, end_s), start, valid in zip(
-        windows.spans_s.tolist(), windows.start.tolist(), windows.valid.tolist(), strict=False
-    ):
-        edges = np.linspace(begin_s, end_s, valid + 1)
+    found = [np.zeros((0, 2))]
+    for i, valid in enumerate(windows.valid.tolist()):
+        start = windows.start[i]
+        edges = np.linspace(*windows.spans_s[i], valid + 1)
         found.append(np.stack([edges[:-1], edges[1:]], axis=1) if told is None else told[start : start + valid])
     return np.concatenate(found)

@@ -79,6 +79,9 @@ class Reader(Mapping[str, Windows]):
     def __getitem__(self, clip: str) -> Windows:
         return self._at(clip, Part.read)
 
+    def __repr__(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name}: {len(self)} clips, {self.key.grid}, {self.key.dtype}"
+
     def window(self, clip: str, i: int) -> Array:
         """Return the steps of window i of a clip, and read nothing else: the fast way to windows at random."""
         return self._at(clip, lambda part, row: part.window(row, i))

@@ -94,6 +94,10 @@ class Windows:
             raise ValueError(f"expected windows of one length, got lengths {lengths.tolist()}; use window(i)")
         return self.values.reshape(len(self), lengths[0] if len(self) else 0, *self.values.shape[1:])
 
+    def real(self) -> Array:
+        """Return the steps that rest on real input, one after another; their mean is one vector for the clip."""
+        return np.concatenate([self.window(i)[:valid] for i, valid in enumerate(self.valid)] or [self.values[:0]])
+
     def window(self, i: int) -> Array:
         """Return the steps of window i."""
         i = range(len(self))[i]  # counts from the end below zero, and refuses what is not there

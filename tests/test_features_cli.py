@@ -176,8 +176,10 @@ def test_diff(fill, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [["settings.layer", "(absent)", "|", "3"], ["version", "1", "|", "2"]]
     assert main(["diff", names[0], names[0]]) == 0
+    capsys.readouterr()
     assert main(["diff", "toys/toy", names[0]]) == 2
-    assert all(name in capsys.readouterr().err for name in names)
+    said = capsys.readouterr().err
+    assert all(name in said for name in names)
 
 
 def test_show_says_what_a_methods_section_says(fill, capsys):
