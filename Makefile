@@ -85,7 +85,7 @@ verify: setup  ## read every part of the cache and compare its digest: CORPUS=
 	@$(RUN) -m features verify $(CORPUS_SAID)
 
 stale: setup  ## what has changed since it was cached, and the command that refreshes it: CORPUS=
-	@$(RUN) -m features stale $(CORPUS_SAID)
+	@$(RUN) -m features stale $(CORPUS_SAID) $(if $(DEEP),--deep)
 
 import: setup  ## another tool's features become entries: FORMAT=mmsa FROM=file CORPUS= AS="vision=facet" SET= LABELS=out.csv
 	@$(RUN) -m features import $(FORMAT) '$(FROM)' --corpus $(CORPUS) $(if $(AS),--as $(foreach name,$(AS),'$(name)')) \

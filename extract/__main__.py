@@ -1,7 +1,6 @@
 """`python -m extract`: fill the cache from media, say how far that is, check and list encoders."""
 
 import argparse
-import math
 import os
 import shutil
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import manifests
-from extract import display, listing, scale, status
+from extract import arguments, display, listing, scale, stale, status
 from extract.asked import split
 from extract.forecast import TRIAL_CLIPS, forecast
 from extract.plan import Plan, Want, plan, wants
@@ -18,15 +17,18 @@ from extract.scale import Where
 from extract.slices import Job
 from extract.sources import reachable
 from extract.tally import Tally
-from extract.weights import WeightsError, seed_of
-from features import CacheError
+from extract.weights import WeightsError
+from features import CacheError, root
 from features.key import Precision
+from features.roots import corpora
 from manifests import Clip, Manifest, ManifestError, unknown
 
+DEEP = "hash every media file again, whatever its size and time say"
 
-def main(arguments: Sequence[str] | None = None) -> int:
+
+def main(words: Sequence[str] | None = None) -> int:
     """Run one command; what a user can get wrong is a message and exit code 2, never a stack trace."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(words)
     try:
         return int(options.run(options))
     except (ManifestError, CacheError, ValueError) as error:
@@ -59,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     _run_options(command("run", _run, "extract what the cache lacks"))
     state = command("status", _status, "how far runs are, from the cache alone")
     state.add_argument("corpus", help="a corpus that is or was extracted, here or on another machine")
+    compared = command("stale", _stale, "what has changed since entries were made; exit code 1 where something has")
+    compared.add_argument("corpus", nargs="?", help="one corpus; all when left out")
+    compared.add_argument("--deep", action="store_true", help=DEEP)
     trial = command("check", _check, "whether neighbours and PRECISION=fast leave an encoder's features alone")
     trial.add_argument("encoder", help="a name, or NAME:GRID")
     trial.add_argument("--corpus", default="demo", help="whose clips to use [demo]")
@@ -79,20 +84,22 @@ def _run_options(run: argparse.ArgumentParser) -> None:
     _common_options(run)
     run.add_argument("--dry", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--retry", action="store_true", help="try quarantined clips again")
-    run.add_argument("--deep", action="store_true", help="hash every media file again, whatever its size and time say")
+    run.add_argument("--deep", action="store_true", help=DEEP)
     precision = "fast: bfloat16, where an encoder has it [exact]"
     run.add_argument("--precision", choices=("exact", "fast"), default="exact", help=precision)
-    run.add_argument("--workers", type=_count, default=0, help="processes on this machine, one for each GPU [1]")
+    run.add_argument(
+        "--workers", type=arguments.count, default=0, help="processes on this machine, one for each GPU [1]"
+    )
     run.add_argument("--cluster", default="", help="tcp://HOST:PORT of a dask scheduler, or slurm (docs/cluster.md)")
     run.add_argument(
         "--time-limit",
-        type=_seconds,
+        type=arguments.seconds,
         default=os.environ.get("TIME_LIMIT") or "30",
         help="seconds that a step may take per second of media before its clip is given up [TIME_LIMIT, or 30]",
     )
     run.add_argument(
         "--max-failed",
-        type=_share,
+        type=arguments.share,
         default=os.environ.get("MAX_FAILED") or "0.05",
         help="share of clips that may fail before the exit code says so [MAX_FAILED, or 0.05]",
     )
@@ -100,44 +107,11 @@ def _run_options(run: argparse.ArgumentParser) -> None:
 
 def _common_options(parser: argparse.ArgumentParser, limit: int | None = None) -> None:
     parser.add_argument("--split", help="only this split")
-    parser.add_argument("--limit", type=_count, default=limit, help="only the first N clips of those chosen")
+    parser.add_argument("--limit", type=arguments.count, default=limit, help="only the first N clips of those chosen")
     parser.add_argument("--clips", type=Path, help="only the clip ids in this file, one a line")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … [cuda where there is one]")
     weights = "random:0 for a trial without weights [WEIGHTS]"
-    parser.add_argument("--weights", type=_random, default=os.environ.get("WEIGHTS", ""), help=weights)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (seconds := _number(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
-    return seconds
-
-
-def _share(text: str) -> float:
-    if not 0 <= (share := _number(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
-    return share
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _random(text: str) -> str:
-    try:
-        seed_of(text)
-    except WeightsError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
+    parser.add_argument("--weights", type=arguments.random, default=os.environ.get("WEIGHTS", ""), help=weights)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -156,15 +130,21 @@ def _run(options: argparse.Namespace) -> int:
     if any(entry.want.spec.reads != "text" and entry.todo for entry in todo.entries):
         reachable(manifest.root)
     if not todo.slices:
-        failed = any(entry.quarantined for entry in todo.entries)
-        why = "what is not in the cache failed before" if failed else "every chosen clip is in the cache"
-        print(f"nothing to do: {why}. 0 media files opened.")
+        print(f"nothing to do: {_why_nothing(todo)}. 0 media files opened.")
         return 0
     if options.precision == "fast" and not options.weights:  # random weights bear anything
         from extract import trial
 
         trial.refuse_unlike(todo, _job(todo, options).device, print)
     return _work(todo, options)
+
+
+def _why_nothing(todo: Plan) -> str:
+    if not any(entry.sources for entry in todo.entries):
+        media = " or ".join(sorted({entry.want.source for entry in todo.entries}))
+        return f"no chosen clip has {media}; of clips without media there are only the features that were imported"
+    failed = any(entry.quarantined for entry in todo.entries)
+    return "what is not in the cache failed before" if failed else "every chosen clip is in the cache"
 
 
 def _wanted(manifest: Manifest, names: Sequence[str], options: argparse.Namespace, precision: Precision) -> list[Want]:
@@ -236,7 +216,9 @@ def _job(todo: Plan, options: argparse.Namespace) -> Job:
     wants = tuple(entry.want for entry in todo.entries if entry.todo)
     device = _device(options.device, wants, on_cluster=bool(options.cluster))
     threads = scale.threads(Where(options.workers, options.cluster))
-    return Job(todo.manifest.root.resolve(), wants, device, threads, options.weights, options.time_limit)
+    manifest = todo.manifest
+    root, limit = manifest.root.resolve(), options.time_limit
+    return Job(root, wants, device, threads, options.weights, limit, manifest.reader)
 
 
 def _device(asked: str | None, wants: Sequence[Want], *, on_cluster: bool) -> str:
@@ -272,6 +254,15 @@ def _check(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     print("\n".join(status.lines(options.corpus)))
     return 0
+
+
+def _stale(options: argparse.Namespace) -> int:
+    names = [options.corpus] if options.corpus else corpora()
+    if not names:
+        raise CacheError(f"nothing cached there yet under {root()}; make features fills it")
+    surveys = [stale.survey(name, deep=options.deep) for name in names]
+    print("\n".join(stale.lines(surveys)))
+    return max(one.code for one in surveys)
 
 
 def _encoders(_: argparse.Namespace) -> int:

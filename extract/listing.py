@@ -173,7 +173,7 @@ def size_text(size: int | None) -> str:
 
 
 def _about(name: str, spec: Spec) -> Iterator[str]:
-    yield (encoders.module(name).__doc__ or "").splitlines()[0]
+    yield encoders.does(name)
     first = {option: values[0] for option, values in choices(name).items() if option != "language"}
     yield "  ".join([*spec.grids, *(f"+{option}={value}" for option, value in first.items())])
     scored = {_plain(corpus) for corpus in (*PAPERS, *corpus_names(), "crema-d")}

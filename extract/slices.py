@@ -67,6 +67,8 @@ class Job:
     weights: str = ""
     time_limit: float = 30.0
     """Seconds that a step may take per second of media, before its clip is given up."""
+    reader: str = ""
+    """The file in `corpora/` that read the manifest, for whoever wants to cite the corpus."""
 
 
 def slice_up(clips: Sequence[Clip]) -> Iterator[tuple[Clip, ...]]:

@@ -10,7 +10,7 @@ from importlib.metadata import distributions
 from itertools import groupby
 from time import perf_counter
 
-from extract import denoisers, encoders, weights
+from extract import denoisers, encoders, told, weights
 from extract.ahead import Ahead, Frame, Task
 from extract.encode import BatchSize
 from extract.line import Line
@@ -20,6 +20,7 @@ from extract.sound import resampled
 from extract.sources import reachable
 from extract.tally import Meter, Tally
 from extract.wanted import Want
+from features import about
 from features.entries import create
 from manifests import Clip, Track
 
@@ -48,6 +49,7 @@ class Worker:
             }
             for want in job.wants:  # once: were the cache's disk lost later, its folder would begin anew on another one
                 create(want.folder, want.key)
+                about.write(want.folder, told.about(want, job.reader, job.weights))
                 if leave := getattr(encoders.module(want.encoder), "leave", None):
                     leave(want.folder, job.device)
         on_gpu = job.device.startswith("cuda")
@@ -79,7 +81,8 @@ class Worker:
         for line in lines:  # a detector before the faces that it finds
             line.feed.flush()
         for line in lines:
-            line.write([clip.id for clip in part.clips], self.provenance | _origin(line.want))
+            terms = told.terms(clip for clip in part.clips if clip.id in line.share.sources)
+            line.write([clip.id for clip in part.clips], self.provenance | _origin(line.want) | terms)
         return meter.tally
 
     def _hear_voices(self, clip: Clip, media: Media, lines: Iterable[Line], meter: Meter) -> None:
@@ -140,9 +143,10 @@ def _origin(want: Want) -> dict[str, str]:
     """Return what a reader of one entry should know of its encoder."""
     spec = want.spec
     found = {
-        "weights_of": f"{spec.weights.id} {spec.weights.revision}".strip() if spec.weights else "",
+        "weights_of": told.weights_of(spec),
         "parameters": str(spec.parameters or ""),
         "trained_on": ",".join(spec.trained_on),
+        "holds": spec.holds,
     }
     return {name: value for name, value in found.items() if value}
 

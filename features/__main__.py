@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one = command(name, run, text)
         one.add_argument("corpus", nargs="?", help="one corpus; all when left out")
-        if name != "stale":
+        if name == "stale":
+            one.add_argument("--deep", action="store_true", help="hash every media file again")
+        else:
             one.add_argument("--entry", help="one entry, by the start of its folder name, such as minilm")
         if name == "gc":
             one.add_argument("--yes", action="store_true", help="really delete")
@@ -164,8 +166,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _stale(options: argparse.Namespace) -> int:
     # What has changed only the machine knows that reads media; shelves import no machine.
-    corpus = [options.corpus] if options.corpus else []
-    return subprocess.run([sys.executable, "-m", "extract", "stale", *corpus], check=False).returncode  # noqa: S603
+    said = [*filter(None, [options.corpus]), *(["--deep"] if options.deep else [])]
+    return subprocess.run([sys.executable, "-m", "extract", "stale", *said], check=False).returncode  # noqa: S603
 
 
 def _gc(options: argparse.Namespace) -> int:

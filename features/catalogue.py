@@ -18,7 +18,7 @@ CARD = "card.md"
 """In the folder of an entry: what it is, for people."""
 ENTRIES = "catalogue.json"
 """At the top of a cache: the entries."""
-ENTRY = re.compile(r"(?![._])[^/\\\0\n]{1,120}/[\w.]{1,80}-[0-9a-f]{8}", re.ASCII)
+ENTRY = re.compile(r"(?![._])[^/\\\x00-\x1f\x7f-\x9f]{1,120}/[\w.]{1,80}-[0-9a-f]{8}", re.ASCII)
 PART = re.compile(r"part-[0-9a-f]{16}\.h5")
 FILES = re.compile(rf"(?:{PART.pattern})|(?![._])[\w-]{{1,60}}\.(?:json|jsonl|safetensors|md)", re.ASCII)
 """What may lie in an entry and travel: parts, and what says or needs more about them. No path, nothing that runs."""

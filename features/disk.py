@@ -48,12 +48,17 @@ def make_folder(folder: Path) -> None:
 
 def let_the_group(path: Path) -> None:
     """Let the group do with a new file what it may do with its folder: no umask shuts colleagues out of it."""
-    above = path.parent.stat().st_mode
-    if above & stat.S_IWGRP:
-        own = path.stat().st_mode
-        bits = above & (stat.S_IRWXG if stat.S_ISDIR(own) else stat.S_IRGRP | stat.S_IWGRP)
+    own = path.stat().st_mode
+    wanted = as_the_group(own, path.parent.stat().st_mode)
+    if wanted != stat.S_IMODE(own):
         with contextlib.suppress(PermissionError):  # somebody else made it at the same time
-            path.chmod(stat.S_IMODE(own) | bits)
+            path.chmod(wanted)
+
+
+def as_the_group(own: int, above: int) -> int:
+    """Return the rights of what lies in a folder of these rights, if its group shall do with it as with the folder."""
+    bits = stat.S_IRWXG if stat.S_ISDIR(own) else stat.S_IRGRP | stat.S_IWGRP
+    return stat.S_IMODE(own) | (above & bits if above & stat.S_IWGRP else 0)
 
 
 @contextlib.contextmanager

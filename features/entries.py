@@ -4,12 +4,12 @@ An entry is a folder named after its encoder and fingerprint; its `spec.json` is
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from features.disk import beside, make_folder
 from features.key import FORMAT, Key
-from features.roots import SPEC, CacheError, copies, corpus_folder, folders, inside
+from features.roots import ENTRY, SPEC, CacheError, copies, corpus_folder, folders, inside
 
 
 def folder_of(corpus: str, key: Key) -> Path:
@@ -55,9 +55,20 @@ def read_key(text: str, where: str, name: str) -> Key:
 
 def is_random(folder: Path) -> bool:
     """Return whether random weights made an entry, or one that it builds on as far as those are here."""
-    key = key_of(folder)
-    below = [copies(folder.parent / name) for name in key.builds_on]
-    return key.random or any(is_random(found[0]) for found in below if found)
+    return any(key.random for key in lineage(folder))
+
+
+def lineage(folder: Path) -> Iterator[Key]:
+    """Yield the key of an entry, and of those that it builds on as far as they are here."""
+    names, met = [folder.name], set[str]()
+    while names:
+        name = names.pop(0)
+        here = [folder] if name == folder.name else copies(folder.parent / name)
+        if here and name not in met:
+            key = key_of(here[0])
+            yield key
+            names += filter(ENTRY.fullmatch, key.builds_on)
+        met.add(name)
 
 
 def entries(corpus: str) -> dict[Path, Key]:

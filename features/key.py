@@ -17,6 +17,10 @@ RANDOM = "random:"
 """How weights begin that a trial drew."""
 Precision = Literal["exact", "fast"]
 Variant = Literal["", "authors", "repaired"]
+_KINDS = {"encoder": str, "version": int, "grid": str, "dtype": str, "weights": str, "builds_on": list}
+_KINDS |= {"variant": str, "precision": str, "settings": dict, "format": int}
+"""Of a key in readable form."""
+_SCALARS = {str, int, float, bool}
 _WINDOWS = re.compile(r"windows\(([^,()]+),([^,()]+),([^,()]+)\)")
 _SAMPLING = re.compile(r"fps=[1-9]\d*|every=[1-9]\d*,max=[1-9]\d*|even=[1-9]\d*")
 
@@ -117,6 +121,11 @@ class Key:
         names = {entry.name for entry in dataclasses.fields(cls)}
         if set(values) != names:
             raise ValueError(f"expected the fields {sorted(names)}, got {sorted(values)}")
+        wrong = [name for name, kind in _KINDS.items() if type(values[name]) is not kind]
+        texts = [*values["settings"], *values["builds_on"]] if not wrong else []
+        scalars = values["settings"].values() if not wrong else []
+        if wrong or {type(text) for text in texts} - {str} or {type(each) for each in scalars} - _SCALARS:
+            raise ValueError(f"expected the kinds of values that a key has, got others in {wrong or 'lists'}")
         return cls(**{**values, "builds_on": tuple(values["builds_on"])})
 
 

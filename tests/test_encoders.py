@@ -5,6 +5,7 @@ Encoders whose weights no package carries run at full size with random weights, 
 
 import functools
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from skimage.data import astronaut
 
 from extract import check, cut, encoders, weights
+from extract.asked import TRANSCRIBERS
 from extract.cut import Layout
 from extract.encode import BatchSize, Feed, Unit
 from extract.encoders import minilm, silero
@@ -473,6 +475,30 @@ def test_egemaps_of_real_speech(shared):
         assert np.isfinite(list(found.values())).all()
         pitch_hz = 27.5 * 2 ** (found["F0semitoneFrom27.5Hz_sma3nz_amean"] / 12)
         assert 70 < pitch_hz < 300
+
+
+def test_every_encoder_says_whose_work_it_is():
+    """Each but the toys has whole BibTeX with title, author and year, and of one key there is one entry."""
+    known = {}
+    for name in (name for name in encoders.names() if not name.startswith("toy_")):
+        entries = re.split(r"\n(?=@)", encoders.spec(name).bibtex)
+        for entry in entries:
+            head = re.match(r"@[a-z]+\{([a-z]+\d{4}\w+),", entry)
+            assert head, (name, entry)
+            assert (entry.count("{"), entry[-1]) == (entry.count("}"), "}"), entry
+            assert {"title", "author", "year"} <= set(re.findall(r"[ ,](\w+) = \{\S", entry)), entry
+            assert re.search(r"year = \{(19|20)\d\d\}", entry), entry
+            assert known.setdefault(head[1], entry) == entry
+    assert len(known) > 15
+
+
+def test_what_holds_words_or_pictures_says_so():
+    """Whole bytes are texts or pictures, not features; who transcribes holds transcripts, as the toy of text does."""
+    specs = {name: encoders.spec(name) for name in encoders.names()}
+    holding = {name: spec.holds for name, spec in specs.items() if spec.holds != "features"}
+    assert {name for name, spec in specs.items() if spec.dtype == "uint8"} <= holding.keys()
+    assert {name for name, holds in holding.items() if holds == "transcript"} == {*TRANSCRIBERS, "toy_text"}
+    assert {specs[name].medium for name, holds in holding.items() if holds == "raw"} == {"video", "mocap"}
 
 
 OFFLINE = """

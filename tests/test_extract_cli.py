@@ -156,6 +156,14 @@ def test_a_choice_of_clips(capsys, monkeypatch, roots, choice, clips):
         assert f"\n{clips} clips to visit" in out
 
 
+def test_a_corpus_of_features_alone(capsys, roots):
+    """Of clips that have neither media nor words nothing can be extracted, and a run says so."""
+    manifests.write(kit.manifest(roots, [kit.clip(id="a"), kit.clip(id="b")]))
+    code, out, _ = run(capsys, "run", "toys", "--encoders", TOYS)
+    assert code == 0
+    assert re.search(r"nothing to do: no chosen clip has audio.*only the features that were imported", out)
+
+
 def test_the_summary_of_a_run(capsys, corpus):
     """A run says how many clips, seconds and files it took and how fast; what failed is named, also next time."""
     (corpus.root / "s.wav").write_bytes(b"broken")

@@ -25,6 +25,7 @@ from features.windows import Array
 from manifests import unknown
 
 Reads = Literal["audio", "frames", "faces", "text", "series"]
+Holds = Literal["features", "transcript", "raw"]
 MEDIA: Mapping[Reads, str] = {"audio": "audio", "frames": "video", "faces": "video", "text": "text"}
 """Where what is read lies; a series has a name of its own."""
 WINDOWS = "windows(3,2,2)"
@@ -76,7 +77,10 @@ class Spec:
     parameters: int = 0
     trained_on: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    cite: str = ""
+    holds: Holds = "features"
+    """What can be read back from its values: whoever may not have the words or the pictures may not have these."""
+    bibtex: str = ""
+    """Whose work it is, one entry after another."""
 
     @property
     def medium(self) -> str:
@@ -155,3 +159,8 @@ def spec(name: str) -> Spec:
     """Return what an encoder says about itself."""
     declared: Spec = module(name).SPEC
     return declared
+
+
+def does(name: str) -> str:
+    """Return the line that says what an encoder computes."""
+    return (module(name).__doc__ or "").partition("\n")[0]

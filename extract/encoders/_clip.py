@@ -19,7 +19,12 @@ WEIGHTS = Weights(
     sizes=(605_157_884,),
 )
 LICENCE = "MIT for the code, none stated for the weights"
-CITE = "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021"
+BIBTEX = """\
+@inproceedings{radford2021learning, year = {2021}, booktitle = {ICML}, pages = {8748--8763},
+  title = {Learning Transferable Visual Models From Natural Language Supervision},
+  author = {Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel and
+            Agarwal, Sandhini and Sastry, Girish and Askell, Amanda and Mishkin, Pamela and Clark, Jack and
+            Krueger, Gretchen and Sutskever, Ilya}}"""
 
 IMAGE, TEXT = ("vision_model.", "visual_projection."), ("text_model.", "text_projection.", "logit_scale")
 SIZE_PX = 224

@@ -20,6 +20,11 @@ WEIGHTS = Weights(
 )
 TOKENIZER = Weights(id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION)
 
+BIBTEX = """\
+@inproceedings{devlin2019bert, doi = {10.18653/v1/N19-1423}, year = {2019}, pages = {4171--4186},
+  title = {{BERT}: Pre-training of Deep Bidirectional Transformers for Language Understanding}, booktitle = {NAACL},
+  author = {Devlin, Jacob and Chang, Ming-Wei and Lee, Kenton and Toutanova, Kristina}}"""
+
 SPEC = Spec(
     reads="text",
     width=(768,),
@@ -32,7 +37,7 @@ SPEC = Spec(
     tokenizer=TOKENIZER,
     parameters=108_891_648,
     settings={"tokens": TOKENS},
-    cite="Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, NAACL 2019",
+    bibtex=BIBTEX,
 )
 
 

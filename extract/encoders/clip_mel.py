@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.encoders import Encode, Spec
-from extract.encoders._clip import CITE, LICENCE, SIZE_PX, WEIGHTS, normalised
+from extract.encoders._clip import BIBTEX, LICENCE, SIZE_PX, WEIGHTS, normalised
 from extract.encoders.clip_vision import build, read
 from features.windows import Array
 
@@ -20,6 +20,12 @@ FAINTEST = 1e-10
 """Power below which all is silence, -100 dB."""
 RANGE_DB = 80.0
 MEL: dict[str, Any] = {"n_mels": SIZE_PX, "n_fft": 1024, "hop_length": 512}
+
+MER_CLIP = """\
+@inproceedings{song2025leveraging, year = {2025}, booktitle = {WACV}, eprint = {2506.00903},
+  title = {Leveraging {CLIP} Encoder for Multimodal Emotion Recognition},
+  author = {Song, Yehun and Cho, Sunyoung}}
+"""
 
 SPEC = Spec(
     reads="audio",
@@ -31,7 +37,7 @@ SPEC = Spec(
     weights=WEIGHTS,
     parameters=87_849_216,
     settings={**MEL, "faintest": FAINTEST, "range_db": RANGE_DB, "stretch": "bilinear", "low_bands": "bottom"},
-    cite=f"Song, Leveraging CLIP Encoder for Multimodal Emotion Recognition; {CITE}",
+    bibtex=MER_CLIP + BIBTEX,
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from extract.encoders import Encode, Spec
-from extract.encoders._clip import CITE, ID, IMAGE, LICENCE, REVISION, WEIGHTS, without
+from extract.encoders._clip import BIBTEX, ID, IMAGE, LICENCE, REVISION, WEIGHTS, without
 from extract.weights import RANDOM, Weights, random_seed
 from features.disk import beside
 
@@ -30,7 +30,7 @@ SPEC = Spec(
     tokenizer=TOKENIZER,
     parameters=63_428_097,
     settings={"tokens": TOKENS},
-    cite=CITE,
+    bibtex=BIBTEX,
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.encoders import Encode, Spec
-from extract.encoders._clip import CITE, LICENCE, SIZE_PX, TEXT, WEIGHTS, normalised, without
+from extract.encoders._clip import BIBTEX, LICENCE, SIZE_PX, TEXT, WEIGHTS, normalised, without
 from features.windows import Array
 
 SPEC = Spec(
@@ -21,7 +21,7 @@ SPEC = Spec(
     licence=LICENCE,
     weights=WEIGHTS,
     parameters=87_849_216,
-    cite=CITE,
+    bibtex=BIBTEX,
 )
 
 

@@ -24,6 +24,10 @@ WEIGHTS = Weights(
     packed="bz2",
 )
 
+BIBTEX = """\
+@article{king2009dlib, year = {2009}, volume = {10}, pages = {1755--1758}, author = {King, Davis E.},
+  title = {Dlib-ml: A Machine Learning Toolkit}, journal = {Journal of Machine Learning Research}}"""
+
 SPEC = Spec(
     reads="frames",
     width=(15,),
@@ -33,7 +37,7 @@ SPEC = Spec(
     weights=WEIGHTS,
     optional=True,
     settings={"upsample": 1, "threshold": 0.0, "points": "dlib"},
-    cite="King, Dlib-ml: A Machine Learning Toolkit, JMLR 2009",
+    bibtex=BIBTEX,
 )
 
 

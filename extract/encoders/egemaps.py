@@ -11,6 +11,17 @@ from features.windows import Array
 
 SHORTEST_SAMPLES = 8_000
 
+BIBTEX = """\
+@article{eyben2016gemaps, doi = {10.1109/TAFFC.2015.2457417}, year = {2016}, volume = {7}, number = {2},
+  title = {The {Geneva} Minimalistic Acoustic Parameter Set ({GeMAPS}) for Voice Research and Affective Computing},
+  journal = {IEEE Transactions on Affective Computing}, pages = {190--202},
+  author = {Eyben, Florian and Scherer, Klaus R. and Schuller, Björn W. and Sundberg, Johan and
+            André, Elisabeth and Busso, Carlos and Devillers, Laurence Y. and Epps, Julien and Laukka, Petri and
+            Narayanan, Shrikanth S. and Truong, Khiet P.}}
+@inproceedings{eyben2010opensmile, doi = {10.1145/1873951.1874246}, year = {2010}, pages = {1459--1462},
+  title = {{openSMILE}: The {Munich} Versatile and Fast Open-Source Audio Feature Extractor},
+  booktitle = {ACM Multimedia}, author = {Eyben, Florian and Wöllmer, Martin and Schuller, Björn}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(88,),
@@ -20,7 +31,7 @@ SPEC = Spec(
     dtype="float32",  # formants and their bandwidths reach thousands, jitter lies below a hundredth
     licence="audEERING research licence, no commercial use",
     settings={"feature_set": "eGeMAPSv02", "shortest_samples": SHORTEST_SAMPLES},
-    cite="Eyben et al., The Geneva Minimalistic Acoustic Parameter Set (GeMAPS), IEEE TAC 2016",
+    bibtex=BIBTEX,
 )
 
 

@@ -6,7 +6,7 @@ Short windows are padded with silence, so that every window has the same steps; 
 import numpy as np
 
 from extract.encoders import WINDOWS, Encode, Spec
-from extract.encoders.egemaps import SHORTEST_SAMPLES
+from extract.encoders.egemaps import BIBTEX, SHORTEST_SAMPLES
 from features.windows import Array
 
 SPEC = Spec(
@@ -18,7 +18,7 @@ SPEC = Spec(
     dtype="float32",  # formant frequencies in Hz
     licence="audEERING research licence, no commercial use",
     settings={"feature_set": "eGeMAPSv02", "shortest_samples": SHORTEST_SAMPLES},
-    cite="Eyben et al., The Geneva Minimalistic Acoustic Parameter Set (GeMAPS), IEEE TAC 2016",
+    bibtex=BIBTEX,
 )
 
 

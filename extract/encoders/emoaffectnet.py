@@ -29,6 +29,11 @@ WEIGHTS = Weights(
     sizes=(98_562_934,),
 )
 
+BIBTEX = """\
+@article{ryumina2022search, doi = {10.1016/j.neucom.2022.10.013}, year = {2022}, volume = {514}, pages = {435--450},
+  title = {In Search of a Robust Facial Expressions Recognition Model: A Large-Scale Visual Cross-Corpus Study},
+  journal = {Neurocomputing}, author = {Ryumina, Elena and Dresvyanskiy, Denis and Karpov, Alexey}}"""
+
 SPEC = Spec(
     reads="faces",
     width=(512,),
@@ -43,7 +48,7 @@ SPEC = Spec(
     weights=WEIGHTS,
     parameters=24_560_711,
     trained_on=("vggface2", "affectnet"),
-    cite="Ryumina et al., In Search of a Robust Facial Expressions Recognition Model, Neurocomputing 2022",
+    bibtex=BIBTEX,
 )
 
 

@@ -30,6 +30,13 @@ WEIGHTS = Weights(
     revision="b318240bfe67db81a8c572ecb37ce9c3759b81c9",
 )
 
+BIBTEX = """\
+@inproceedings{ma2024emotion2vec, doi = {10.18653/v1/2024.findings-acl.931}, year = {2024}, pages = {15747--15760},
+  title = {{emotion2vec}: Self-Supervised Pre-Training for Speech Emotion Representation},
+  booktitle = {Findings of the Association for Computational Linguistics: ACL},
+  author = {Ma, Ziyang and Zheng, Zhisheng and Ye, Jiaxin and Li, Jinchao and Gao, Zhifu and Zhang, Shiliang and
+            Chen, Xie}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(768,),
@@ -42,7 +49,7 @@ SPEC = Spec(
     parameters=93_171_212,
     trained_on=("iemocap", "meld", "cmu-mosei", "mead", "msp-podcast", "ravdess", "crema-d"),
     settings={"shortest_samples": SHORTEST_SAMPLES},
-    cite="Ma et al., emotion2vec: Self-Supervised Pre-Training for Speech Emotion Representation, Findings of ACL 2024",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {

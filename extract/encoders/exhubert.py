@@ -28,6 +28,11 @@ WEIGHTS = Weights(
     revision="b158d45ed8578432468f3ab8d46cbe5974380812",  # of the model card's example, of EmoSen and of chimera_ml
 )
 
+BIBTEX = """\
+@inproceedings{amiriparian2024exhubert, year = {2024}, booktitle = {Interspeech}, eprint = {2406.10275},
+  title = {{ExHuBERT}: Enhancing {HuBERT} Through Block Extension and Fine-Tuning on 37 Emotion Datasets},
+  author = {Amiriparian, Shahin and Packań, Filip and Gerczuk, Maurice and Schuller, Björn W.}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(1024,),
@@ -40,7 +45,7 @@ SPEC = Spec(
     parameters=668_127_872,
     trained_on=("iemocap", "meld", "ravdess", "crema-d", "shemo", "urdu"),
     settings={"shortest_samples": SHORTEST_SAMPLES},
-    cite="Amiriparian et al., ExHuBERT: Enhancing HuBERT Through Block Extension and Fine-Tuning, Interspeech 2024",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {"width": 1024, "heads": 16, "inner": 4096, "layers": 48, "channels": 512}

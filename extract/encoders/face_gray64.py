@@ -7,6 +7,11 @@ from extract.encoders import Encode, Spec
 from extract.faces import gray
 from features.windows import Array
 
+BIBTEX = """\
+@inproceedings{voloshina2023multimodal, year = {2023}, booktitle = {Conference of Open Innovations Association (FRUCT)},
+  title = {Multimodal Emotion Recognition and Sentiment Analysis Using Masked Attention and Multimodal Interaction},
+  author = {Voloshina, Tatiana and Makhnytkina, Olesia}}"""
+
 SPEC = Spec(
     reads="faces",
     width=(64, 64),
@@ -15,9 +20,9 @@ SPEC = Spec(
     preset="cross_bert",
     channels=("n_faces",),
     dtype="uint8",
+    holds="raw",
     licence="that of the film",
-    cite="Voloshina and Makhnytkina, Multimodal Emotion Recognition and Sentiment Analysis Using Masked Attention "
-    "and Multimodal Interaction",
+    bibtex=BIBTEX,
 )
 
 

@@ -7,6 +7,16 @@ import numpy as np
 from extract.encoders import WINDOWS, Encode, Spec
 from features.windows import Array
 
+BIBTEX = """\
+@inproceedings{dalal2005histograms, doi = {10.1109/CVPR.2005.177}, year = {2005}, pages = {886--893},
+  title = {Histograms of Oriented Gradients for Human Detection}, booktitle = {CVPR},
+  author = {Dalal, Navneet and Triggs, Bill}}
+@article{vanderwalt2014scikitimage, doi = {10.7717/peerj.453}, year = {2014}, journal = {PeerJ}, volume = {2},
+  title = {{scikit-image}: Image Processing in {Python}}, pages = {e453},
+  author = {van der Walt, Stéfan and Schönberger, Johannes L. and Nunez-Iglesias, Juan and
+            Boulogne, François and Warner, Joshua D. and Yager, Neil and Gouillart, Emmanuelle and Yu, Tony and
+            {the scikit-image contributors}}}"""
+
 SPEC = Spec(
     reads="faces",
     width=(576,),
@@ -17,7 +27,7 @@ SPEC = Spec(
     channels=("n_faces",),
     licence="BSD-3-Clause",
     settings={"orientations": 9, "cell_px": 8},
-    cite="Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005",
+    bibtex=BIBTEX,
 )
 
 

@@ -13,6 +13,11 @@ import numpy as np
 from extract.encoders import WINDOWS, Encode, Spec
 from features.windows import Array
 
+BIBTEX = """\
+@misc{tripathi2018multimodal, year = {2018}, eprint = {1804.05788}, archiveprefix = {arXiv},
+  title = {Multi-Modal Emotion Recognition on {IEMOCAP} Dataset Using Deep Learning},
+  author = {Tripathi, Samarth and Tripathi, Sarthak and Beigi, Homayoon}}"""
+
 SPEC = Spec(
     reads="series",
     series="mocap",
@@ -22,8 +27,9 @@ SPEC = Spec(
     grids=(WINDOWS, "clip"),
     rate_hz=10,
     dtype="float32",  # positions in millimetres
+    holds="raw",
     licence="MIT",
-    cite="Tripathi et al., Multi-Modal Emotion recognition on IEMOCAP Dataset using Deep Learning, 2018",
+    bibtex=BIBTEX,
 )
 
 

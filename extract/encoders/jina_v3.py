@@ -26,6 +26,13 @@ TOKENIZER = Weights(
     sizes=(17_082_756,),
 )
 
+BIBTEX = """\
+@misc{sturua2024jina, year = {2024}, eprint = {2409.10173}, archiveprefix = {arXiv},
+  title = {{jina-embeddings-v3}: Multilingual Embeddings With Task {LoRA}},
+  author = {Sturua, Saba and Mohr, Isabelle and Akram, Mohammad Kalim and Günther, Michael and Wang, Bo and
+            Krimmel, Markus and Wang, Feng and Mastrapas, Georgios and Koukounas, Andreas and Wang, Nan and
+            Xiao, Han}}"""
+
 SPEC = Spec(
     reads="text",
     width=(1024,),
@@ -38,7 +45,7 @@ SPEC = Spec(
     tokenizer=TOKENIZER,
     parameters=558_314_496,
     settings={"tokens": TOKENS, "adapter": ""},
-    cite="Sturua et al., jina-embeddings-v3: Multilingual Embeddings With Task LoRA, 2024",
+    bibtex=BIBTEX,
 )
 
 

@@ -10,6 +10,12 @@ import numpy as np
 from extract.encoders import WINDOWS, Encode, Spec
 from features.windows import Array
 
+BIBTEX = """\
+@inproceedings{mcfee2015librosa, year = {2015}, booktitle = {Python in Science Conference (SciPy)}, pages = {18--25},
+  title = {librosa: Audio and Music Signal Analysis in {Python}}, doi = {10.25080/Majora-7b98e3ed-003},
+  author = {McFee, Brian and Raffel, Colin and Liang, Dawen and Ellis, Daniel P. W. and McVicar, Matt and
+            Battenberg, Eric and Nieto, Oriol}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(40,),
@@ -18,7 +24,7 @@ SPEC = Spec(
     rate_hz=16_000,
     licence="ISC",
     settings={"n_mfcc": 40, "n_mels": 64, "n_fft": 512, "win_length": 400, "hop_length": 320},
-    cite="McFee et al., librosa: Audio and Music Signal Analysis in Python, SciPy 2015",
+    bibtex=BIBTEX,
 )
 
 

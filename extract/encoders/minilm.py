@@ -18,6 +18,14 @@ WEIGHTS = Weights(
     sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 )
 
+BIBTEX = """\
+@inproceedings{wang2020minilm, year = {2020}, booktitle = {NeurIPS}, volume = {33}, pages = {5776--5788},
+  title = {{MiniLM}: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers},
+  author = {Wang, Wenhui and Wei, Furu and Dong, Li and Bao, Hangbo and Yang, Nan and Zhou, Ming}}
+@inproceedings{reimers2019sentence, doi = {10.18653/v1/D19-1410}, year = {2019}, pages = {3982--3992},
+  title = {{Sentence-BERT}: Sentence Embeddings using {Siamese} {BERT}-Networks}, booktitle = {EMNLP-IJCNLP},
+  author = {Reimers, Nils and Gurevych, Iryna}}"""
+
 SPEC = Spec(
     reads="text",
     width=(384,),
@@ -29,7 +37,7 @@ SPEC = Spec(
     parameters=22_713_216,  # with the pooler, which is loaded and not asked
     weights=WEIGHTS,
     settings={"tokens": TOKENS},
-    cite="Wang et al., MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression, NeurIPS 2020",
+    bibtex=BIBTEX,
 )
 
 

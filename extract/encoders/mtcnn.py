@@ -18,6 +18,12 @@ WEIGHTS = Weights(
     sha256="743721dfef3c9612636462a252c4e3d23c1fab4031274a9692fe3c587dbf1fe5",
 )
 
+BIBTEX = """\
+@article{zhang2016joint, doi = {10.1109/LSP.2016.2603342}, year = {2016}, volume = {23}, number = {10},
+  title = {Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks},
+  journal = {IEEE Signal Processing Letters}, pages = {1499--1503},
+  author = {Zhang, Kaipeng and Zhang, Zhanpeng and Li, Zhifeng and Qiao, Yu}}"""
+
 SPEC = Spec(
     reads="frames",
     width=(15,),
@@ -28,7 +34,7 @@ SPEC = Spec(
     parameters=495_850,
     weights=WEIGHTS,
     settings={"min_face_px": 20, "threshold_p": 0.6, "threshold_r": 0.7, "threshold_o": 0.7, "points": "mtcnn"},
-    cite="Zhang et al., Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks, SPL 2016",
+    bibtex=BIBTEX,
 )
 
 

@@ -28,6 +28,13 @@ WEIGHTS = Weights(
     page="https://github.com/ArnabKumarRoy02/ResEmoteNet#checkpoints",  # which leads to a folder of a cloud drive
 )
 
+BIBTEX = """\
+@article{roy2024resemotenet, doi = {10.1109/LSP.2024.3521321}, year = {2024},
+  title = {{ResEmoteNet}: Bridging Accuracy and Loss Reduction in Facial Emotion Recognition},
+  journal = {IEEE Signal Processing Letters},
+  author = {Roy, Arnab Kumar and Kathania, Hemant Kumar and Sharma, Adhitiya and Dey, Abhishek and
+            Ansari, Md. Sarfaraj Alam}}"""
+
 SPEC = Spec(
     reads="faces",
     width=(256,),
@@ -41,7 +48,7 @@ SPEC = Spec(
     weights=WEIGHTS,
     parameters=80_238_599,
     trained_on=("affectnet",),
-    cite="Roy et al., ResEmoteNet: Bridging Accuracy and Loss Reduction in Facial Emotion Recognition, SPL 2024",
+    bibtex=BIBTEX,
 )
 
 

@@ -44,6 +44,11 @@ def settings(preset: str = "mfer") -> dict[str, Any]:
     return dict(PRESETS[preset])
 
 
+BIBTEX = """\
+@misc{silero2024vad, year = {2024}, author = {{Silero Team}}, howpublished = {github.com/snakers4/silero-vad},
+  title = {{Silero VAD}: pre-trained enterprise-grade Voice Activity Detector ({VAD}), Number Detector and
+           Language Classifier}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(2,),
@@ -55,7 +60,7 @@ SPEC = Spec(
     parameters=462_594,  # both halves of the file; the one for 8 kHz rests
     weights=WEIGHTS,
     settings=settings(),
-    cite="Silero Team, Silero VAD, 2024",
+    bibtex=BIBTEX,
 )
 
 

@@ -11,6 +11,7 @@ SPEC = Spec(
     steps=16,
     grids=("clip",),
     channels=("token_mask",),
+    holds="transcript",
     licence="MIT",
 )
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 WEIGHTS = Weights(id="dima806/facial_emotions_image_detection", user=__name__, files=("model.safetensors",))
 
+BIBTEX = """\
+@inproceedings{dosovitskiy2021image, year = {2021}, booktitle = {ICLR},
+  title = {An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale},
+  author = {Dosovitskiy, Alexey and Beyer, Lucas and Kolesnikov, Alexander and Weissenborn, Dirk and Zhai, Xiaohua and
+            Unterthiner, Thomas and Dehghani, Mostafa and Minderer, Matthias and Heigold, Georg and Gelly, Sylvain and
+            Uszkoreit, Jakob and Houlsby, Neil}, note = {fine-tuned by dima806}}"""
+
 SPEC = Spec(
     reads="faces",
     width=(768,),
@@ -30,7 +37,7 @@ SPEC = Spec(
     fast=True,
     weights=WEIGHTS,
     parameters=85_798_656,
-    cite="Dosovitskiy et al., An Image Is Worth 16x16 Words, ICLR 2021; fine-tuned by dima806",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {

@@ -30,6 +30,13 @@ WEIGHTS = Weights(
     sizes=(661_375_508,),
 )
 
+BIBTEX = """\
+@article{wagner2023dawn, doi = {10.1109/TPAMI.2023.3263585}, year = {2023}, volume = {45}, number = {9},
+  title = {Dawn of the Transformer Era in Speech Emotion Recognition: Closing the Valence Gap}, pages = {10745--10759},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  author = {Wagner, Johannes and Triantafyllopoulos, Andreas and Wierstorf, Hagen and Schmitt, Maximilian and
+            Burkhardt, Felix and Eyben, Florian and Schuller, Björn W.}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(1024,),
@@ -44,7 +51,7 @@ SPEC = Spec(
     parameters=165_336_707,
     trained_on=("msp-podcast",),
     settings={"shortest_samples": SHORTEST_SAMPLES},
-    cite="Wagner et al., Dawn of the Transformer Era in Speech Emotion Recognition, IEEE TPAMI 2023",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {

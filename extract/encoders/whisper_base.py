@@ -37,6 +37,12 @@ TOKENIZER = Weights(
     id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION
 )  # no project states its digest
 
+BIBTEX = """\
+@inproceedings{radford2023robust, year = {2023}, booktitle = {ICML}, pages = {28492--28518},
+  title = {Robust Speech Recognition via Large-Scale Weak Supervision},
+  author = {Radford, Alec and Kim, Jong Wook and Xu, Tao and Brockman, Greg and McLeavey, Christine and
+            Sutskever, Ilya}}"""
+
 SPEC = Spec(
     reads="audio",
     width=(1,),
@@ -46,12 +52,13 @@ SPEC = Spec(
     options={"language": LANGUAGES},
     dtype="uint8",
     batch=1,  # pieces are heard one by one, and a step of many would seem to hang
+    holds="transcript",
     licence="Apache-2.0",
     weights=WEIGHTS,
     tokenizer=TOKENIZER,
     parameters=72_593_920,
     settings={"piece_s": PIECE_S, "searched_s": SEARCHED_S},
-    cite="Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, ICML 2023",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {

@@ -6,7 +6,7 @@ It hears and writes as `whisper_base` does, with finer features and Cantonese as
 from typing import TYPE_CHECKING, Any
 
 from extract.encoders import Encode, Spec
-from extract.encoders.whisper_base import LANGUAGES, read
+from extract.encoders.whisper_base import BIBTEX, LANGUAGES, read
 from extract.speech import PIECE_S, SEARCHED_S
 from extract.weights import Weights
 
@@ -36,12 +36,13 @@ SPEC = Spec(
     options={"language": (*LANGUAGES, "yue")},
     dtype="uint8",
     batch=1,  # pieces are heard one by one, and a step of many would seem to hang
+    holds="transcript",
     licence="MIT",
     weights=WEIGHTS,
     tokenizer=TOKENIZER,
     parameters=808_878_080,
     settings={"piece_s": PIECE_S, "searched_s": SEARCHED_S},
-    cite="Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, ICML 2023",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {

@@ -25,6 +25,13 @@ WEIGHTS = Weights(
 )
 TOKENIZER = Weights(id=ID, user=__name__, files=("tokenizer.json",), sha256="", revision=REVISION)
 
+BIBTEX = """\
+@inproceedings{conneau2020unsupervised, doi = {10.18653/v1/2020.acl-main.747}, year = {2020}, pages = {8440--8451},
+  title = {Unsupervised Cross-lingual Representation Learning at Scale}, booktitle = {ACL},
+  author = {Conneau, Alexis and Khandelwal, Kartikay and Goyal, Naman and Chaudhary, Vishrav and
+            Wenzek, Guillaume and Guzmán, Francisco and Grave, Edouard and Ott, Myle and Zettlemoyer, Luke and
+            Stoyanov, Veselin}}"""
+
 SPEC = Spec(
     reads="text",
     width=(768,),
@@ -37,7 +44,7 @@ SPEC = Spec(
     tokenizer=TOKENIZER,
     parameters=277_453_056,
     settings={"tokens": TOKENS},
-    cite="Conneau et al., Unsupervised Cross-lingual Representation Learning at Scale, ACL 2020",
+    bibtex=BIBTEX,
 )
 
 PUBLISHED = {

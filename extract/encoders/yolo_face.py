@@ -25,6 +25,13 @@ WEIGHTS = Weights(
     url="https://github.com/{id}/releases/download/{revision}/{file}",
 )
 
+BIBTEX = """\
+@misc{lindevs2023yolov8face, year = {2023}, author = {{Lindevs}}, title = {{YOLOv8} Face},
+  howpublished = {github.com/lindevs/yolov8-face}}
+@misc{jocher2023yolov8, year = {2023}, title = {{Ultralytics YOLOv8}},
+  howpublished = {github.com/ultralytics/ultralytics},
+  author = {Jocher, Glenn and Chaurasia, Ayush and Qiu, Jing}}"""
+
 SPEC = Spec(
     reads="frames",
     width=(5,),
@@ -37,7 +44,7 @@ SPEC = Spec(
     parameters=3_011_043,
     trained_on=("wider-face",),
     settings={"size_px": 640, "confidence": 0.01, "iou": 0.5, "most": 300, "points": ""},
-    cite="Lindevs, YOLOv8 Face, 2023",
+    bibtex=BIBTEX,
 )
 
 
