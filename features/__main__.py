@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from features import customs, look, share, transfer
@@ -17,6 +18,7 @@ from features.reader import Reader
 from features.roots import CacheError, copies, corpora, corpus_folder, root, roots
 from features.share import Lack
 from features.store import Part, discard
+from features.transfer import Done
 
 STALE_TEMPORARY_S = 24 * 3600
 EXAMPLES = """\
@@ -205,11 +207,7 @@ def _push(options: argparse.Namespace) -> int:
         names = share.chosen(source, options.corpus, _encoders(options))
         lacks = share.lacks(source, target, names, share.permitted(source, target), renew=options.renew)
         kept_here += sum(sum(lack.refused.values()) for lack in lacks)
-        _copy(source, target, lacks, options)
-        if not options.dry:
-            for lack in lacks:
-                if lack.new or lack.there:
-                    transfer.publish(source, target, lack.entry)
+        _copy(source, target, lacks, options, partial(transfer.push, source, target, lacks))
     if not pushed:
         raise CacheError(f"nothing cached yet under {root()}; make features fills it")
     return 1 if kept_here else 0
@@ -221,7 +219,8 @@ def _pull(options: argparse.Namespace) -> int:
         print("\n".join(source.entries()) or f"{source} holds nothing yet")
         raise CacheError("say which corpus to pull: CORPUS=")
     names = share.chosen(source, options.corpus, _encoders(options))
-    _copy(source, target, share.lacks(source, target, names, renew=options.renew), options)
+    lacks = share.lacks(source, target, names, renew=options.renew)
+    _copy(source, target, lacks, options, partial(transfer.pull, source, target, lacks))
     return 0
 
 
@@ -229,7 +228,9 @@ def _encoders(options: argparse.Namespace) -> list[str]:
     return [name for name in options.encoders.split(",") if name]
 
 
-def _copy(source: Place, target: Place, lacks: Sequence[Lack], options: argparse.Namespace) -> None:
+def _copy(
+    source: Place, target: Place, lacks: Sequence[Lack], options: argparse.Namespace, copy: Callable[[Done], None]
+) -> None:
     for lack in lacks:
         print(f"{lack.entry}: {len(lack.new)} clips, {lack.bytes / 1e6:.1f} MB to copy, {lack.there} there already")
         for reason, parts in lack.refused.items():
@@ -250,7 +251,7 @@ def _copy(source: Place, target: Place, lacks: Sequence[Lack], options: argparse
             speed = done / 1e6 / max(time.monotonic() - began, 1e-9)
             print(f"\r{done / 1e6:,.1f} of {total / 1e6:,.1f} MB, {speed:,.0f} MB/s ", end="", file=sys.stderr)
 
-    transfer.copy(source, target, lacks, arrived)
+    copy(arrived)
     if done and sys.stderr.isatty():
         print(file=sys.stderr)
     print(f"{done / 1e6:.1f} MB copied to {target} in {time.monotonic() - began:.1f} s, each part checked")

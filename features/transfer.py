@@ -5,7 +5,7 @@ Nothing is replaced or removed at the other place, so that two who push at once 
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from features.key import Key
 from features.places import Folder, Place
 from features.roots import SPEC, CacheError
 from features.share import Item, Lack, held, key_at
-from features.store import Part, Writer, discard, part_name, rest
+from features.store import Part, Writer, discard, part_name, rest, rows_of
 
 AT_ONCE = 4
 """Copies that run beside each other: while one waits for a disk or a network, another checks a digest."""
@@ -28,13 +28,23 @@ Done = Callable[[int], None]
 """Is told the bytes of every file that is there and whole."""
 
 
-def copy(source: Place, target: Place, wanted: Iterable[Lack], done: Done = lambda _: None) -> None:
-    """Carry out what was decided, entry by entry."""
+def pull(source: Place, target: Folder, wanted: Iterable[Lack], done: Done = lambda _: None) -> None:
+    """Carry out what was decided, entry by entry, into a folder."""
     for lack in wanted:
+        if lack.items:
+            _pull(source, target, lack, done)
+
+
+def push(source: Folder, target: Place, wanted: Iterable[Lack], done: Done = lambda _: None) -> None:
+    """Carry out what was decided, entry by entry, and leave a card and a catalogue of each."""
+    for lack in wanted:
+        sent: dict[str, Rows] = {}
         if lack.items and isinstance(target, Folder):
             _pull(source, target, lack, done)
-        elif lack.items and isinstance(source, Folder):
-            _push(source, target, lack, done)
+        elif lack.items:
+            sent = _push(source, target, lack, done)
+        if lack.new or lack.there:
+            _publish(source, target, lack.entry, sent)
 
 
 def _pull(source: Place, target: Folder, lack: Lack, done: Done) -> None:
@@ -66,23 +76,27 @@ def _arrive(source: Place, folder: Path, lack: Lack, item: Item) -> None:
         index.add(folder / item.name, rows)
 
 
-def _push(source: Folder, target: Place, lack: Lack, done: Done) -> None:
+def _push(source: Folder, target: Place, lack: Lack, done: Done) -> dict[str, Rows]:
+    """Send what is lacking; return what parts hold that were made for it."""
     target.put(source.top / lack.entry / SPEC, f"{lack.entry}/{SPEC}")
-    _all(lambda item: _send(source.top / lack.entry, target, lack, item), lack.items, done)
+    sent: dict[str, Rows] = {}
+    _all(lambda item: sent.update(_send(source.top / lack.entry, target, lack, item)), lack.items, done)
+    return sent
 
 
-def _send(folder: Path, target: Place, lack: Lack, item: Item) -> None:
+def _send(folder: Path, target: Place, lack: Lack, item: Item) -> dict[str, Rows]:
     path = folder / item.name
     if item.is_part:
         _checked(path, lack.key, item.name, str(path))
     if item.clips is None:
         target.put(path, f"{lack.entry}/{item.name}")
-        return
+        return {}
     with tempfile.TemporaryDirectory() as place:
         writer = _some(path, lack.key, item.clips)
         writer.folder = Path(place)
         writer.write()
         target.put(writer.path, f"{lack.entry}/{writer.path.name}")
+        return {writer.path.name: rows_of(writer.path, lack.key)}
 
 
 def _all(do: Callable[[Item], None], items: Iterable[Item], done: Done) -> None:
@@ -115,13 +129,14 @@ def _some(path: Path, key: Key, clips: frozenset[str]) -> Writer:
     return rest(path, key, lambda _, rows: [row for row, clip in enumerate(rows.clips) if clip in clips])[0]
 
 
-def publish(source: Folder, target: Place, entry: str) -> None:
+def _publish(source: Folder, target: Place, entry: str, sent: Mapping[str, Rows]) -> None:
     """Leave a card and a catalogue of an entry that was pushed, and the entry in the list of all.
 
     Whoever else pushes meanwhile writes them too; each looks again until they say what is there.
     """
     key = key_at(source, entry)
-    _settle(target, f"{entry}/{catalogue.FILE}", lambda: catalogue.render(_listed(source, target, entry, key)))
+    known = {name: listed.rows for name, listed in held(source, entry, key).items() if listed.rows} | {**sent}
+    _settle(target, f"{entry}/{catalogue.FILE}", lambda: catalogue.render(_listed(target, entry, key, known)))
     rows = [listed.rows for listed in held(target, entry, key).values() if listed.rows]
     clips = {clip for each in rows for clip in each.clips}
     told = about.read(source.top / entry)
@@ -132,11 +147,11 @@ def publish(source: Folder, target: Place, entry: str) -> None:
     _settle(target, catalogue.ENTRIES, lambda: catalogue.render_entries(target.entries()))
 
 
-def _listed(source: Folder, target: Place, entry: str, key: Key) -> dict[str, Listed]:
+def _listed(target: Place, entry: str, key: Key, known: Mapping[str, Rows]) -> dict[str, Listed]:
     """Return what is there, with the clips of parts as far as this side or an earlier catalogue knows them."""
-    mine, there = held(source, entry, key), held(target, entry, key)
+    there = held(target, entry, key)
     return {
-        name: Listed(listed.size, listed.rows or (mine[name].rows if name in mine else None))
+        name: Listed(listed.size, listed.rows or known.get(name))
         for name, listed in there.items()
         if name != catalogue.FILE
     }

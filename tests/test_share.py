@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def moved(source, target, corpus="toys", **options):
     places = Folder(source), Folder(target)
     wanted = share.lacks(*places, share.chosen(places[0], corpus), **options)
     came = []
-    transfer.copy(*places, wanted, came.append)
+    transfer.pull(*places, wanted, came.append)
     return sum(len(lack.new) for lack in wanted), sum(came)
 
 
@@ -164,8 +165,7 @@ def test_two_who_push_at_once(mine, lab):
         try:
             source, target = Folder(top), Folder(lab)
             wanted = share.lacks(source, target, share.chosen(source), share.permitted(source, target))
-            transfer.copy(source, target, wanted)
-            transfer.publish(source, target, wanted[0].entry)
+            transfer.push(source, target, wanted)
         except Exception as error:  # noqa: BLE001 - a thread's error is seen by nobody else
             failed.append(error)
 
@@ -193,7 +193,7 @@ class Slow(places.Folder):
             sys.stdin.read()
         super().fetch(path, to, size)
 source, target = Slow(Path(sys.argv[1])), places.Folder(Path(sys.argv[2]))
-transfer.copy(source, target, share.lacks(source, target, share.chosen(source)))
+transfer.pull(source, target, share.lacks(source, target, share.chosen(source)))
 """
 
 
@@ -401,3 +401,37 @@ def test_a_catalogue_that_is_none(text):
         catalogue.parse(text, "there")
     with pytest.raises(CacheError, match="there"):
         catalogue.parse_entries(text, "there")
+
+
+def harmed(data, chance):
+    """Do one harm to some bytes: another bit, a piece less, a piece twice, junk in between, or an end too early."""
+    at, length = chance.randrange(len(data)), chance.randrange(1, 9)
+    kinds = (
+        lambda: data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :],
+        lambda: data[:at] + data[at + length :],
+        lambda: data[: at + length] + data[at:],
+        lambda: data[:at] + chance.randbytes(length) + data[at:],
+        lambda: data[:at],
+        lambda: data[:at] + b"\xff" * length + data[at + length :],
+    )
+    return chance.choice(kinds)()
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_a_cache_that_was_tampered_with(mine, lab, seed, capsys):
+    """Whatever is done to a file of a shared cache, a pull ends with a word or with exactly what was shared."""
+    chance = random.Random(seed)
+    folder = lay(lab, clips("a", "b"), clips("c"))
+    about.write(folder, {"encoder_licence": "MIT", "command": "make features"})
+    record(folder, [Failure("z", "1", "decode", "broken")])
+    path = chance.choice(sorted(folder.iterdir()))
+    path.write_bytes(harmed(path.read_bytes(), chance))
+    code = main(["pull", str(lab), "toys"])
+    assert code in (0, 2)
+    assert "Traceback" not in "".join(capsys.readouterr())
+    if code == 0 or (mine / "toys").is_dir():
+        assert held(mine).items() <= {"a": "1", "b": "1", "c": "1"}.items()
+        assert main(["verify"]) == 0
+        assert main(["show"]) == 0
+    if code == 0 and path.name != "index.jsonl":
+        assert len(held(mine)) == 3

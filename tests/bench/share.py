@@ -59,7 +59,7 @@ def digest_pass(folder: Path) -> None:
 def pull(source: Path, target: Path) -> None:
     """Bring what is lacking, as the command does."""
     places = Folder(source), Folder(target)
-    transfer.copy(*places, share.lacks(*places, share.chosen(places[0], "meld")))
+    transfer.pull(*places, share.lacks(*places, share.chosen(places[0], "meld")))
 
 
 def took_s(go: Callable[[], object]) -> float:
