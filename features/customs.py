@@ -57,9 +57,9 @@ def _labels(made: ModuleType, asked: argparse.Namespace, options: Mapping[str, s
 
 
 def _known(asked: argparse.Namespace, made: ModuleType, options: Mapping[str, str]) -> dict[str, object]:
-    bibtex = asked.bibtex.read_text(encoding="utf-8") if asked.bibtex else ""
+    bibtex = {"encoder": asked.bibtex.read_text(encoding="utf-8")} if asked.bibtex else {}
     said = made.said(asked.source, **options) if hasattr(made, "said") else {}
-    known = {"encoder_licence": asked.licence, "note": asked.note, "said": said, "bibtex": {"encoder": bibtex}}
+    known = {"encoder_licence": asked.licence, "note": asked.note, "said": said, "bibtex": bibtex}
     return {name: value for name, value in known.items() if value}
 
 

@@ -21,9 +21,9 @@ def beside(target: Path) -> Iterator[Path]:
     with hidden(target) as temporary, writing(target):
         yield temporary
         let_the_group(temporary)
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(target)
-        _flush(target.parent)
+        flush(target.parent)
 
 
 @contextlib.contextmanager
@@ -71,7 +71,8 @@ def writing(path: Path) -> Iterator[None]:
         raise OSError(error.errno, f"cannot write: {error.strerror or error}; {cure}", str(path)) from error
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have a file or a folder on the disk before going on."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -111,6 +111,7 @@ def _intervals(windows: Windows) -> Array:
     found = [np.zeros((0, 2))]
     for i, valid in enumerate(windows.valid.tolist()):
         start = windows.start[i]
-        edges = np.linspace(*windows.spans_s[i], valid + 1)
+        begin_s, end_s = windows.spans_s[i].tolist()
+        edges = np.linspace(begin_s, end_s, valid + 1)
         found.append(np.stack([edges[:-1], edges[1:]], axis=1) if told is None else told[start : start + valid])
     return np.concatenate(found)
