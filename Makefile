@@ -76,7 +76,7 @@ status: setup  ## how far extraction is, read from the cache alone: CORPUS=
 COPY = '$(CORPUS_SAID)' $(if $(ENCODERS),--encoders '$(ENCODERS)') $(if $(DRY),--dry) $(if $(RENEW),--renew)
 
 share: setup  ## copy to a shared cache what it lacks: TO=/lab/features (or ssh://, s3://) CORPUS= ENCODERS= DRY=1 RENEW=1
-	@$(RUN) -m features push '$(TO)' $(COPY)
+	@$(RUN) -m features push '$(TO)' $(COPY) $(if $(HOLDS),--holds $(HOLDS))
 
 pull: setup  ## copy from a shared cache what is lacking here: FROM=/lab/features (or ssh://, s3://, https://) CORPUS= ENCODERS= DRY=1
 	@$(RUN) -m features pull '$(FROM)' $(COPY)

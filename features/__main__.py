@@ -86,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("place", help="/lab/features, ssh://host/folder, s3://bucket/folder, https://host/folder")
         one.add_argument("corpus", nargs="?", default="", help="one corpus")
         one.add_argument("--encoders", default="", help="names or folders of entries, separated by commas")
+        if name == "push":
+            one.add_argument("--holds", choices=("features",), default="", help="what is in parts that do not say so")
         one.add_argument("--dry", action="store_true", help="say what would be copied, and copy nothing")
         one.add_argument("--renew", action="store_true", help="take clips anew that rest on other media or words there")
     _add_customs(command)
@@ -205,7 +207,7 @@ def _push(options: argparse.Namespace) -> int:
             continue
         pushed = True
         names = share.chosen(source, options.corpus, _encoders(options))
-        lacks = share.lacks(source, target, names, share.permitted(source, target), renew=options.renew)
+        lacks = share.lacks(source, target, names, share.permitted(source, target, options.holds), renew=options.renew)
         kept_here += sum(sum(lack.refused.values()) for lack in lacks)
         _copy(source, target, lacks, options, partial(transfer.push, source, target, lacks))
     if not pushed:

@@ -24,7 +24,7 @@ def refusal(corpus: str, said: Mapping[str, str], marks: Mapping[str, str], plac
     holds = said.get("holds", "")
     terms = said.get("corpus_licence") or "terms that nobody noted"
     if holds not in _WORDS:
-        return f"nobody noted what is in it, because it was made before caches said so: make {corpus} anew"
+        return "nobody noted what is in it: if neither words nor pictures can be read from it, say --holds features"
     if holds in said.get("corpus_shares", "").split(","):
         return ""
     if holds != "features":

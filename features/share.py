@@ -87,8 +87,8 @@ def key_at(place: Place, entry: str) -> Key:
     return read_key(place.text(f"{entry}/{SPEC}") or "", f"{place}/{entry}/{SPEC}", entry.partition("/")[2])
 
 
-def permitted(source: Folder, target: Place) -> Refusal:
-    """Return what says why a part may not leave for a place."""
+def permitted(source: Folder, target: Place, holds: str = "") -> Refusal:
+    """Return what says why a part may not leave for a place; `holds` is what there is in parts that do not say so."""
     marks = permission.licensed(target.text(permission.MARK))
 
     def refusal(entry: str, part: str) -> str:
@@ -96,7 +96,8 @@ def permitted(source: Folder, target: Place) -> Refusal:
         if key.random:
             return "features of random weights are for trying out, not for sharing"
         with contextlib.closing(Part(source.top / entry / part, key)) as opened:
-            return permission.refusal(entry.partition("/")[0], opened.provenance, marks, str(target))
+            said = {"holds": holds} | opened.provenance
+            return permission.refusal(entry.partition("/")[0], said, marks, str(target))
 
     return refusal
 

@@ -48,7 +48,7 @@ def _what(key: Key, about: Mapping[str, Any], provenance: Mapping[str, str]) -> 
     of = f", weights {weights}" * bool(weights) + f", SHA-256 {key.weights[:16]}…" * bool(key.weights)
     variant = {"authors": ", as its authors do it", "repaired": ", repaired"}.get(key.variant, "")
     does = str(about.get("encoder_does", "")).rstrip(".")
-    return f"Features were computed with {key.encoder} (version {key.version}{of}{variant})" + f": {does}." * bool(does)
+    return f"Features were computed with {key.encoder} (version {key.version}{of}{variant}){f': {does}' * bool(does)}."
 
 
 def _cut(key: Key) -> str:

@@ -273,6 +273,16 @@ def test_what_never_leaves(mine, lab, capsys, told, reason):
     assert list(lab.rglob("*.h5")) == []
 
 
+def test_parts_that_do_not_say_what_they_hold(mine, lab):
+    """Whoever made them before parts said so can say it for them; terms that nobody noted still hold."""
+    lay(mine, clips("a"), told={})
+    assert main(["push", str(lab), "toys", "--holds", "features"]) == 1
+    (lab / "licensed.txt").write_text("toys Lab A\n")
+    assert main(["push", str(lab), "toys"]) == 1
+    assert main(["push", str(lab), "toys", "--holds", "features"]) == 0
+    assert held(lab) == {"a": "1"}
+
+
 def test_some_parts_may_leave(mine, lab):
     """The terms are those of each part, so that one corpus may be shared as far as its clips allow."""
     lay(mine, clips("a"))
