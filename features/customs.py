@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from features import about
-from features.disk import beside
+from features.disk import beside, make_folder
 from features.entries import entries, find
 from features.exchange import Chosen
 from features.imported import Import, store
@@ -94,6 +94,7 @@ def _folders(corpus: str, named: Mapping[str, str]) -> dict[str, Path]:
 def _write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> int:
     every = list(rows)
     columns = list(dict.fromkeys(name for row in every for name in row))
+    make_folder(path.parent)
     with beside(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()

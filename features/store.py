@@ -58,6 +58,8 @@ class Writer:
 
         Values that are not finite after the cast are refused, and so are windows that do not fit the part's others.
         """
+        if not clip or "\0" in clip:
+            raise ValueError(f"expected a clip with a name that HDF5 can keep, got {clip!r}")
         if clip in self.clips:
             raise CacheError(f"{clip} was added twice to one part of {self.folder.name}")
         with np.errstate(over="ignore", invalid="ignore"):  # looked for in the next line

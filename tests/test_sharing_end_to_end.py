@@ -2,10 +2,9 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import command_kit
 import media_kit as kit
 import numpy as np
 import pytest
@@ -16,22 +15,12 @@ from features.entries import entries
 from features.roots import root
 from manifests.licence import PARTS, Licence
 
-HERE = Path(__file__).parents[1]
 TOYS = "toy_audio,toy_frames,toy_text"
 
 
-def run(*words, code=0, **environment):
+def run(*words, **environment):
     """Run a module as a command; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=HERE,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
+    return command_kit.run([*map(str, words)], os.environ | environment)
 
 
 @pytest.fixture
