@@ -15,8 +15,6 @@ from features.roots import CacheError
 from features.rows import MOST_ARRAY_BYTES
 from features.windows import Array
 
-SPLITS = {"training": "train", "validation": "dev", "valid": "dev", "val": "dev", "testing": "test"}
-"""What others call our splits."""
 MOST_LEVELS = 8
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from features import arrow
-from features.exchange import Piece, whole
+from features.exchange import SPLITS, Piece, whole
 from features.roots import CacheError
 from features.windows import Array
 
@@ -92,7 +92,7 @@ class Layout:
                 if len(text) > MOST_TEXT:
                     raise CacheError(f"{self.path}, {name} of {found['id']!r}: {len(text)} letters are no label")
                 if name == "split":
-                    text = arrow.SPLITS.get(text.lower(), text) or split
+                    text = SPLITS.get(text.lower(), text) or split
                 found[name] = text
             yield found
 

@@ -15,7 +15,7 @@ from features import about
 from features.disk import beside, make_folder
 from features.entries import entries, find
 from features.exchange import Chosen
-from features.imported import Import, store
+from features.imported import Import, digest_of, store
 from features.labels import table
 from features.places import Place
 from features.reader import Reader
@@ -34,7 +34,7 @@ def bring(asked: argparse.Namespace) -> Iterator[str]:
         asked.format,
         asked.source,
         _pairs(asked.names, "FEATURE=NAME"),
-        options,
+        _deciding(made, options),
         asked.dtype,
         asked.zeros,
         {"corpus_licence": asked.corpus_licence, "corpus_shares": _plain(asked.shares), "holds": asked.holds},
@@ -47,6 +47,12 @@ def bring(asked: argparse.Namespace) -> Iterator[str]:
         yield f"{_write_table(asked.labels_out, _labels(made, asked, options))} rows of labels in {asked.labels_out}"
         where = f'ROOT={asked.labels_out.parent} NAME={asked.corpus} SET="table={asked.labels_out.name}"'
         yield f"read them with: make manifest CORPUS=folder {where}"
+
+
+def _deciding(made: ModuleType, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that decide a number, as an entry's key shall have them: of a file its content."""
+    kept = {name: value for name, value in options.items() if name not in getattr(made, "IDLE", ())}
+    return {name: digest_of(Path(value)) if Path(value).is_file() else value for name, value in kept.items()}
 
 
 def _labels(made: ModuleType, asked: argparse.Namespace, options: Mapping[str, str]) -> Iterable[Mapping[str, str]]:

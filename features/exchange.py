@@ -2,7 +2,8 @@
 
 A format is a module of this package with `read(source, **options)`, which yields a `Piece` for every clip and feature
 without holding more than it must, and `write(target, chosen, **options)`. It may have `labels(source)`, rows of a table
-that `make manifest CORPUS=folder` reads, and `said(source)`, what the file says of its making.
+that `make manifest CORPUS=folder` reads, and `said(source)`, what the file says of its making. `IDLE` names those of
+its options that decide no number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ How = Literal["steps", "windows", "clip"]
 HOWS: tuple[How, ...] = get_args(How)
 INTERVALS = "interval_s"
 """The side channel that holds from when to when each step lasts, where the steps of a file are not evenly spaced."""
+SPLITS = {"training": "train", "validation": "dev", "valid": "dev", "val": "dev", "testing": "test"}
+"""What others call our splits."""
 AT_ONCE = 256
 """Clips that are read together on their way out."""
 
@@ -95,7 +98,7 @@ def sequence(windows: Windows, how: How) -> Steps:
     there = windows.valid > 0
     spans_s = windows.spans_s[there]
     if how == "windows" or not there.any():
-        means = [_mean(windows.window(i)[: windows.valid[i]]) for i in np.flatnonzero(there)]
+        means = [_mean(windows.window(i)[: windows.valid[i]]) for i in np.flatnonzero(there).tolist()]
         return Steps(np.array(means, windows.values.dtype).reshape(-1, *windows.values.shape[1:]), spans_s)
     return Steps(_mean(windows.real())[None], np.array([[spans_s[:, 0].min(), spans_s[:, 1].max()]]))
 

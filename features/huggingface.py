@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 import xxhash
 
-from features import arrow, arrow_rows, folders
+from features import arrow_rows, exchange, folders
 from features.arrow import library
 from features.arrow_columns import Sheet
 from features.arrow_stream import Stream
@@ -168,7 +168,7 @@ def _files(source: Path) -> Iterator[tuple[str, Path]]:
         if told.get("_indices_data_files") or not isinstance(files, list):
             raise CacheError(f"{state}: expected a list of files and no index; load it with datasets and save it again")
         for file in _plain([each.get("filename") if isinstance(each, dict) else None for each in files], state):
-            yield arrow.SPLITS.get(name, name), folders.inside(source / name / file, source)
+            yield exchange.SPLITS.get(name, name), folders.inside(source / name / file, source)
 
 
 def _plain(names: object, path: Path, *, empty: bool = False) -> list[str]:

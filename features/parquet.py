@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from features import arrow, arrow_rows, folders, parquet_footer
+from features import arrow_rows, exchange, folders, parquet_footer
 from features.arrow import library
 from features.arrow_columns import Sheet
 from features.disk import beside, make_folder
@@ -40,10 +40,10 @@ def labels(source: Path, *, id: str = "id") -> Iterator[dict[str, str]]:  # noqa
     """Yield the single values of every row; a file named after a split, as `train-00000-of-00001`, is of that one."""
     for path in folders.files(source, ".parquet"):
         first = path.stem.partition("-")[0]
-        split = arrow.SPLITS.get(first, first)
+        split = exchange.SPLITS.get(first, first)
         with folders.refusing(path), _File(path, id) as file:
             for batch in file.batches(file.layout.words):
-                yield from file.layout.rows(batch, split if split in arrow.SPLITS.values() else "")
+                yield from file.layout.rows(batch, split if split in exchange.SPLITS.values() else "")
 
 
 def said(source: Path, *, id: str = "id") -> dict[str, str]:  # noqa: A002, ARG001

@@ -212,3 +212,16 @@ def test_real_steps():
     assert RAGGED.real().tolist() == [[0, 1], [2, 3], [4, 5], [10, 11], [12, 13]]
     nothing = Plain(np.zeros((0, 4)), np.zeros(1, int), np.zeros((0, 2)), np.zeros(0, int))
     assert nothing.real().shape == (0, 4)
+
+
+def test_what_decides_no_number_is_not_in_the_key(roots):
+    """Choosing labels makes no other entry, and a file that an option names counts by its content, not its path."""
+    np.savez(roots / "x.npz", values=np.ones((2, 3), np.float32), name=np.array(["a", "b"]), label=np.arange(2))
+    for name in ("one", "other"):
+        (roots / name).mkdir()
+        (roots / name / "ids.txt").write_text("a\nb\n")
+        options = ["--set", f"ids={roots / name / 'ids.txt'}", f"labels={'label' if name == 'one' else 'name'}"]
+        assert main(["import", "arrays", str(roots / "x.npz"), "--corpus", "toys", "--as", "values=v", *options]) == 0
+    settings = dict(key_of(find("toys", "v")).settings)
+    assert "labels" not in settings
+    assert str(roots) not in str(settings)

@@ -25,7 +25,7 @@ ALLOWED = {
 }
 ROOMS = {
     "av": ["extract/media*.py", "manifests/corpora/_demo_*.py", "manifests/probe.py"],
-    "h5py": ["features/hdf5.py", "manifests/corpora/_csd.py"],
+    "h5py": ["features/hdf5*.py", "manifests/corpora/_csd.py"],
     "dask": ["extract/scale.py"],
     "distributed": ["extract/scale.py"],
     "ultralytics": ["extract/encoders/*.py"],
