@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from features import customs, look, share, transfer
+from features import customs, look, share, transfer, words
 from features.entries import entries, key_of
 from features.exchange import FORMATS, HOWS
 from features.permission import restricted
@@ -109,7 +109,9 @@ def _add_customs(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument("--licence", default="unknown", help="of whoever made the features")
     one.add_argument("--corpus-licence", default="", help="name of the corpus' terms")
     one.add_argument("--shares", default="", help="what may leave under them: features, transcript, labels, raw")
-    one.add_argument("--holds", choices=("features", "transcript", "raw"), default="features")
+    one.add_argument(
+        "--holds", choices=("features", "transcript", "raw"), default="", help="whole numbers are taken for transcripts"
+    )
     one.add_argument("--note", default="", help="what else is known of their making")
     one.add_argument("--bibtex", type=Path, metavar="FILE", help="whose work they are")
     other = command("export", _export, "write features for another tool")
@@ -260,7 +262,7 @@ def _copy(
 
 
 def _bound(source: Place, lack: Lack) -> Iterable[str]:
-    licence = customs.licence_at(source, lack.entry)
+    licence = words.plain(share.licence_at(source, lack))
     if restricted(licence):
         yield f"not for every use: {lack.key.encoder} ({licence})"
 

@@ -4,20 +4,17 @@ import argparse
 import csv
 import difflib
 import inspect
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from features import about
 from features.disk import beside, make_folder
 from features.entries import entries, find
 from features.exchange import Chosen
 from features.imported import Import, digest_of, store
 from features.labels import table
-from features.places import Place
 from features.reader import Reader
 from features.roots import CacheError, corpus_folder
 
@@ -37,8 +34,9 @@ def bring(asked: argparse.Namespace) -> Iterator[str]:
         _deciding(made, options),
         asked.dtype,
         asked.zeros,
-        {"corpus_licence": asked.corpus_licence, "corpus_shares": _plain(asked.shares), "holds": asked.holds},
+        {"corpus_licence": asked.corpus_licence, "corpus_shares": _plain(asked.shares)},
         asked.licence,
+        asked.holds,
         _known(asked, made, options),
     )
     for folder, clips in store(job, made.read(asked.source, **options)).items():
@@ -106,15 +104,6 @@ def _write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> int:
         writer.writeheader()
         writer.writerows(every)
     return len(every)
-
-
-def licence_at(place: Place, entry: str) -> str:
-    """Return the terms of an entry's encoder, wherever it lies; nothing where nobody noted them."""
-    try:
-        told = json.loads(place.text(f"{entry}/{about.FILE}") or "{}")
-    except (ValueError, RecursionError):
-        return ""
-    return str(told.get("encoder_licence", "")) if isinstance(told, dict) else ""
 
 
 def _format(name: str) -> ModuleType:

@@ -44,6 +44,8 @@ class Import:
     """Put 0 in the place of what is no number; the key says so."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     licence: str = "unknown"
+    holds: str = ""
+    """What can be read from it; of whole numbers, which may be tokens, a transcript unless it is said."""
     about: Mapping[str, object] = field(default_factory=dict)
 
     def encoder(self, feature: str) -> str:
@@ -110,10 +112,11 @@ class _Entry:
             with Reader(self.folder) as reader:
                 self.there = frozenset(reader)
         self.seen: set[str] = set()
+        self.told = {**job.provenance, "holds": job.holds or ("transcript" if dtype.kind in "iu" else "features")}
         self._begin()
 
     def _begin(self) -> None:
-        self.writer = Writer(self.folder, self.key, self.job.provenance, self.job.licence)
+        self.writer = Writer(self.folder, self.key, self.told, self.job.licence)
         self.bytes = 0
 
     def add(self, piece: Piece) -> None:

@@ -5,10 +5,11 @@ whose clips it has in part, the rest travels. So two caches made in different pi
 """
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from features import catalogue, index, permission
+from features import about, catalogue, index, permission
 from features.catalogue import Listed
 from features.entries import read_key
 from features.failures import FILE as FAILURES
@@ -85,6 +86,17 @@ def _is(entry: str, name: str) -> bool:
 def key_at(place: Place, entry: str) -> Key:
     """Read the key of an entry, wherever it lies."""
     return read_key(place.text(f"{entry}/{SPEC}") or "", f"{place}/{entry}/{SPEC}", entry.partition("/")[2])
+
+
+def licence_at(place: Place, lack: Lack) -> str:
+    """Return the terms of an entry's encoder, wherever it lies; nothing where nobody noted them."""
+    parts = [item.name for item in lack.items if item.is_part]
+    if isinstance(place, Folder) and parts:
+        with contextlib.closing(Part(place.top / lack.entry / parts[0], lack.key)) as part:
+            return part.attribute("licence")
+    with contextlib.suppress(ValueError, AttributeError, RecursionError):
+        return str(json.loads(place.text(f"{lack.entry}/{about.FILE}") or "{}").get("encoder_licence", ""))
+    return ""
 
 
 def permitted(source: Folder, target: Place, holds: str = "") -> Refusal:

@@ -225,3 +225,14 @@ def test_what_decides_no_number_is_not_in_the_key(roots):
     settings = dict(key_of(find("toys", "v")).settings)
     assert "labels" not in settings
     assert str(roots) not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said", "holds"),
+    [("float32", "", "features"), ("int64", "", "transcript"), ("int64", "features", "features")],
+)
+def test_what_an_import_holds(job, dtype, said, holds):
+    """Whole numbers may be a sentence's tokens, and are kept like its words unless somebody knows better."""
+    (folder,) = store(dataclasses.replace(job, holds=said), pieces(dtype=dtype))
+    with Reader(folder) as reader:
+        assert {reader.part(path).provenance["holds"] for path in reader.parts} == {holds}

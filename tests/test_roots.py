@@ -1,7 +1,11 @@
 """Shared plus private: one's own cache first, those of others read where they lie, and no link leads out of any."""
 
 import os
+import shutil
 import stat
+import tempfile
+import traceback
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +149,42 @@ def test_a_whole_entry_is_the_groups(fill):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) & 0o060 for path in part.parent.iterdir()}
     assert set(modes.values()) == {0o060}
     assert {"spec.json", "index.jsonl", "failures.jsonl", part.name} == modes.keys()
+
+
+def as_somebody(user, group, work):
+    """Do something in a process of another user whose umask leaves the group no rights; return how it ended."""
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([group])
+            os.setgid(group)
+            os.setuid(user)
+            os.umask(0o077)
+            work()
+        except BaseException:  # noqa: BLE001 - whatever it is must not go on in a copy of this test
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be two others")
+def test_two_people_of_a_group_fill_one_cache(fill, monkeypatch):
+    """One begins an entry, the other adds to it, both note failures and push; strangers cannot look."""
+    top = Path(tempfile.mkdtemp())
+    cache = top / "cache"
+    try:
+        top.chmod(0o755)
+        cache.mkdir()
+        os.chown(cache, -1, 5_000)
+        cache.chmod(0o2770)
+        monkeypatch.setenv("FEATURES_ROOT", str(cache))
+        failure = Failure("x", "1", "decode", "x")
+        for user, clips in ((5_001, {"a": "1"}), (5_002, {"b": "1"})):
+            assert as_somebody(user, 5_000, lambda clips=clips: record(fill(**clips).parent, [failure])) == 0
+        assert set(Reader(folder_of("toys", TOY))) == {"a", "b"}
+        assert as_somebody(5_003, 5_000, lambda: dict(Reader(folder_of("toys", TOY)))) == 0
+        assert as_somebody(5_004, 5_004, lambda: dict(Reader(folder_of("toys", TOY)))) != 0
+        assert len((folder_of("toys", TOY) / "failures.jsonl").read_text().splitlines()) == 2
+    finally:
+        shutil.rmtree(top)

@@ -300,8 +300,7 @@ def test_random_weights_are_not_shared(mine, lab, capsys):
 
 def test_encoders_that_are_not_for_every_use_are_named(mine, lab, capsys):
     """Whoever pushes or pulls is told whose terms forbid something."""
-    folder = lay(mine, clips("a"))
-    about.write(folder, {"encoder_licence": "CC BY-NC-SA 4.0, no commercial use"})
+    lay(mine, clips("a"), licence="CC BY-NC-SA 4.0, no commercial use")
     assert main(["push", str(lab)]) == 0
     assert "not for every use: toy (CC BY-NC-SA 4.0, no commercial use)" in capsys.readouterr().out
 
