@@ -16,7 +16,7 @@ from features.permission import restricted
 from features.places import Folder, Place, place
 from features.reader import Reader
 from features.roots import CacheError, copies, corpora, corpus_folder, root, roots
-from features.share import Lack
+from features.share import Lack, NothingError
 from features.store import Part, discard
 from features.transfer import Done
 
@@ -201,20 +201,28 @@ def _push(options: argparse.Namespace) -> int:
     target = place(options.place)
     if not target.writes:
         raise CacheError(f"{target} can only be read; push to a folder, ssh:// or s3://, from which http may serve it")
-    pushed = False
-    kept_here = 0
-    for each in roots():
-        source = Folder(each)
-        if str(source) == str(target) or not source.entries():
-            continue
-        pushed = True
-        names = share.chosen(source, options.corpus, _encoders(options))
+    if options.renew and not isinstance(target, Folder):
+        raise CacheError(f"--renew replaces what is there, and {target} is no folder: renew where its disk is mounted")
+    stays = 0
+    for source, names in _to_push(target, options):
         lacks = share.lacks(source, target, names, share.permitted(source, target, options.holds), renew=options.renew)
-        kept_here += sum(sum(lack.refused.values()) for lack in lacks)
+        stays += sum(sum(lack.refused.values()) for lack in lacks)
         _copy(source, target, lacks, options, partial(transfer.push, source, target, lacks))
-    if not pushed:
-        raise CacheError(f"nothing cached yet under {root()}; make features fills it")
-    return 1 if kept_here else 0
+    return 1 if stays else 0
+
+
+def _to_push(target: Place, options: argparse.Namespace) -> list[tuple[Folder, list[str]]]:
+    """Return the entries that are meant in each cache here but the target itself; one of them must have some."""
+    found, why = [], [CacheError(f"nothing cached yet under {root()} but at the target itself; make features fills it")]
+    for source in map(Folder, roots()):
+        if not (isinstance(target, Folder) and source.top.resolve() == target.top.resolve()):
+            try:
+                found.append((source, share.chosen(source, options.corpus, _encoders(options))))
+            except NothingError as error:
+                why.append(error)
+    if not found:
+        raise why[-1]
+    return found
 
 
 def _pull(options: argparse.Namespace) -> int:
@@ -258,6 +266,9 @@ def _copy(
     copy(arrived)
     if done and sys.stderr.isatty():
         print(file=sys.stderr)
+    if not total:
+        print(f"nothing to copy to {target}")
+        return
     print(f"{done / 1e6:.1f} MB copied to {target} in {time.monotonic() - began:.1f} s, each part checked")
 
 

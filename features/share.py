@@ -25,6 +25,10 @@ Refusal = Callable[[str, str], str]
 """Says of the part of an entry why it may not go to a place."""
 
 
+class NothingError(CacheError):
+    """A place that has nothing of what was asked for."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A file that travels; of a part, perhaps only some of its clips."""
@@ -67,10 +71,10 @@ def chosen(place: Place, corpus: str = "", encoders: Sequence[str] = ()) -> list
     mine = [entry for entry in there if not corpus or entry.partition("/")[0] == corpus]
     if not mine:
         have = ", ".join(sorted({entry.partition("/")[0] for entry in there})) or "nothing"
-        raise CacheError(f"{place} has nothing of {corpus or 'any corpus'}; it has: {have}")
+        raise NothingError(f"{place} has nothing of {corpus or 'any corpus'}; it has: {have}")
     if absent := [name for name in encoders if not any(_is(entry, name) for entry in mine)]:
         have = ", ".join(sorted({entry.partition("/")[2].rpartition("-")[0] for entry in mine}))
-        raise CacheError(f"{place} has no {', '.join(absent)} of {corpus or 'any corpus'}; it has: {have}")
+        raise NothingError(f"{place} has no {', '.join(absent)} of {corpus or 'any corpus'}; it has: {have}")
     named = [entry for entry in mine if not encoders or any(_is(entry, name) for name in encoders)]
     for entry in named:  # it grows meanwhile
         leaders = (f"{entry.partition('/')[0]}/{name}" for name in key_at(place, entry).builds_on)

@@ -1,6 +1,7 @@
 """Copying what `share` decided: checked on arrival, seen only when whole; what was stopped goes on by the same command.
 
-Nothing is replaced or removed at the other place, so that two who push at once end with the union of both.
+Unless one asks to renew, nothing is replaced or removed at the other place, so that two who push at once end with the
+union of both.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ def push(source: Folder, target: Place, wanted: Iterable[Lack], done: Done = lam
             _pull(source, target, lack, done)
         elif lack.items:
             sent = _push(source, target, lack, done)
-        if lack.new or lack.there:
+        if (lack.new or lack.there) and any((source.top / lack.entry).glob("part-*.h5")):
             _publish(source, target, lack.entry, sent)
 
 
@@ -65,7 +66,9 @@ def _arrive(source: Place, folder: Path, lack: Lack, item: Item) -> None:
         with hidden(folder / item.name) as temporary:
             source.fetch(where, temporary, item.size)
             _checked(temporary, lack.key, item.name, f"{source}/{where}")
-            _some(temporary, lack.key, item.clips).write()
+            writer = _some(temporary, lack.key, item.clips)
+            if writer.clips:  # none, where a catalogue promised what the part does not hold
+                writer.write()
         return
     rows = None
     with beside(folder / item.name) as temporary:
@@ -140,8 +143,7 @@ def _publish(source: Folder, target: Place, entry: str, sent: Mapping[str, Rows]
     rows = [listed.rows for listed in held(target, entry, key).values() if listed.rows]
     clips = {clip for each in rows for clip in each.clips}
     told = about.read(source.top / entry)
-    parts = sorted((source.top / entry).glob("part-*.h5"))
-    with contextlib.closing(Part(parts[0], key)) as part:
+    with contextlib.closing(Part(min((source.top / entry).glob("part-*.h5")), key)) as part:
         card = words.card(entry, key, told, part.provenance, part.attribute("licence"), len(clips))
     _settle(target, f"{entry}/{catalogue.CARD}", lambda: card)
     _settle(target, catalogue.ENTRIES, lambda: catalogue.render_entries(target.entries()))

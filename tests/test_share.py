@@ -325,7 +325,8 @@ def test_what_an_entry_builds_on_comes_along(mine, lab):
         (["pull", "{lab}", "toys", "--encoders", "mfcc"], "has no mfcc of toys; it has: toy"),
         (["pull", "{lab}"], "say which corpus to pull"),
         (["pull", "{lab}/nowhere", "toys"], "has nothing of toys; it has: nothing"),
-        (["push", "{lab}", "meld"], "nothing cached yet"),
+        (["push", "{lab}", "meld"], "features has nothing of meld; it has: nothing"),
+        (["push", "s3://lab/x", "toys", "--renew"], "--renew replaces what is there, and s3://lab/x is no folder"),
         (["push", "ftp://host/x"], "ftp"),
         (["pull", "", "toys"], "expected a folder, or an address"),
     ],
@@ -342,6 +343,7 @@ def test_every_root_is_pushed_but_the_target_itself(mine, lab, monkeypatch):
     """Of a search path, all caches are pushed, and the shared one is not pushed onto itself."""
     other = mine.parent / "other"
     lay(mine, clips("a"))
+    lay(mine, clips("z"), corpus="mine alone")
     lay(other, clips("b"))
     monkeypatch.setenv("FEATURES_ROOT", os.pathsep.join(map(str, (mine, other, lab))))
     assert main(["push", str(lab), "toys"]) == 0
@@ -444,3 +446,13 @@ def test_a_cache_that_was_tampered_with(mine, lab, seed, capsys):
         assert main(["show"]) == 0
     if code == 0 and path.name != "index.jsonl":
         assert len(held(mine)) == 3
+
+
+def test_a_catalogue_that_promises_too_much(mine, lab):
+    """Clips that a catalogue promises and a part does not hold are not there, and nothing else is harmed by it."""
+    folder = lay(lab, clips("a", "b"))
+    lay(mine, clips("x"))
+    (part,) = folder.glob("part-*")
+    lack = share.Lack(f"toys/{TOY.name}", TOY, (share.Item(part.name, part.stat().st_size, frozenset("q")),), 1, {}, {})
+    transfer.pull(Folder(lab), Folder(mine), [lack])
+    assert held(mine) == {"x": "1"}
