@@ -92,7 +92,7 @@ import: setup  ## another tool's features become entries: FORMAT=mmsa FROM=file 
 	$(if $(SET),--set $(foreach setting,$(SET),'$(setting)')) $(if $(LABELS),--labels-out '$(LABELS)') $(if $(ZEROS),--zeros)
 
 export: setup  ## write features for another tool, with labels: FORMAT=mmsa TO=file CORPUS= ENCODERS="vision=facet minilm" HOW=clip
-	@labels=$$(mktemp) && $(RUN) -m manifests table $(CORPUS) -o $$labels.csv \
+	@labels=$$(mktemp) && $(RUN) -m manifests table $(CORPUS) -o $$labels.csv > /dev/null \
 	&& $(RUN) -m features export $(FORMAT) '$(TO)' --corpus $(CORPUS) --labels $$labels.csv $(if $(HOW),--how $(HOW)) \
 	$(if $(ENCODERS),--entries $(foreach entry,$(ENCODERS),'$(entry)')) \
 	$(if $(SET),--set $(foreach setting,$(SET),'$(setting)')); status=$$?; rm -f $$labels $$labels.csv; exit $$status

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
 
+from features import roots
 from features.disk import flush, let_the_group, make_folder, writing
 from features.roots import CacheError
 
@@ -25,13 +26,8 @@ MANY = 256
 
 
 def inside(path: Path, folder: Path) -> Path:
-    """Law 13: refuse what leads out of a folder by a link."""
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise CacheError(
-            f"{path} is a link that leads out of {folder}, to {path.resolve()}; it is not followed: "
-            "put the file itself there (cp -rL makes such a copy)"
-        )
-    return path
+    """Refuse what leads out of a folder by a link."""
+    return roots.inside(path, folder, "put the file itself there (cp -rL makes such a copy)")
 
 
 def files(source: Path, suffix: str) -> list[Path]:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 SPEC = "spec.json"
+_APART = "let FEATURES_ROOT name both folders, as in FEATURES_ROOT=/here:/there"
 ENTRY = re.compile(r"[\w.]+-[0-9a-f]{8}", re.ASCII)
 
 
@@ -64,11 +65,8 @@ def copies(folder: Path) -> list[Path]:
     return [each for each in found if (each / SPEC).is_file()]
 
 
-def inside(path: Path, cache: Path) -> Path:
-    """Law 13: refuse what leads out of a cache by a link; a disk of its own is named in `FEATURES_ROOT` instead."""
-    if not path.resolve().is_relative_to(cache.resolve()):
-        raise CacheError(
-            f"{path} is a link that leads out of the cache, to {path.resolve()}; caches are not put together of links: "
-            "let FEATURES_ROOT name both folders, as in FEATURES_ROOT=/here:/there"
-        )
+def inside(path: Path, top: Path, cure: str = _APART) -> Path:
+    """Law 13: refuse what leads out of a folder by a link."""
+    if not path.resolve().is_relative_to(top.resolve()):
+        raise CacheError(f"{path} is a link that leads out of {top}, to {path.resolve()}; it is not followed: {cure}")
     return path

@@ -104,7 +104,7 @@ def test_a_link_out_of_the_cache_is_refused(fill, roots, link):
     path = {"corpus": part.parent.parent, "entry": part.parent, "part": part, "spec": part.parent / "spec.json"}[link]
     path.rename(roots / "elsewhere")
     path.symlink_to(roots / "elsewhere")
-    with pytest.raises(CacheError, match="a link that leads out of the cache"):
+    with pytest.raises(CacheError, match="a link that leads out of"):
         Reader(folder_of("toys", TOY))
     assert main(["ls"]) == 2
 
