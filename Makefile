@@ -1,5 +1,5 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo about manifest doctor audit weights features status share pull verify stale import export fuse sweep compare check test bench lock
+.PHONY: help setup demo about manifest doctor audit weights features status share pull verify stale import export fuse sweep compare check test bench docs lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -118,6 +118,9 @@ test: setup  ## the default tests; SLOW=1 runs the slow tier instead
 
 bench: setup  ## measure speed against the plain way and the floors (docs/benchmarks.md): ONLY=
 	@$(RUN) tests/bench/run.py $(ONLY)
+
+docs: setup  ## build the site of these docs into .docs/
+	@$(RUN) -m sphinx -q -W --keep-going -b html docs .docs && echo "the site: .docs/index.html"
 
 lock: setup  ## resolve pyproject.toml anew into requirements.lock
 	@$(RUN) -m uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header \
