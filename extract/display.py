@@ -1,18 +1,23 @@
 """What a person sees of a run: a live line per stage while it goes on, a summary that names what bound it."""
 
+import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from extract.check import NEIGHBOURS, Verdict
 from extract.plan import Plan
 from extract.tally import Tally
 from features import Failure
+from features.waiting import redraws
 from manifests import Clip
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PLAIN_LINE_EVERY_S = 10.0
 MOST_REASONS = 5
@@ -114,14 +119,21 @@ def verdict_lines(verdict: Verdict, *, random: bool = False) -> Iterator[str]:
     yield f"  {answer}" + (" (random weights: this says little)" if random else "")
 
 
+def console() -> "Console":
+    """Return the terminal; to rich, NO_COLOR leaves bold and dim letters, as hard to read as colours."""
+    from rich.console import Console
+
+    return Console(color_system=None if os.environ.get("NO_COLOR") else "auto")
+
+
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[Tally, float], None]]:
     """Show a live table on a terminal, and a plain line now and then elsewhere."""
     began_s = time.monotonic()
-    if sys.stdout.isatty():
+    if redraws(sys.stdout):
         from rich.live import Live
 
-        with Live(refresh_per_second=4) as live:
+        with Live(console=console(), refresh_per_second=4) as live:
             yield lambda tally, held: live.update(_table(tally, held, total, time.monotonic() - began_s))
         return
     told_s = began_s

@@ -14,10 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extract.display import console
 from extract.fetch import Answer, Download, FetchError, address, hub, size_at, writing
 from extract.listing import File, Need, files, size_text
 from extract.weights import Pin, Weights, digest, located, of_size, pinned, root, sized, sizes_of
 from features.disk import beside
+from features.waiting import redraws
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -199,13 +201,13 @@ def _put_aside(arrived: Path, path: Path) -> Path:
 @contextmanager
 def progress() -> Iterator[Show]:
     """Draw a bar for each file on a terminal, and write a plain line now and then elsewhere."""
-    if not sys.stdout.isatty():
+    if not redraws(sys.stdout):
         yield _plain()
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with Progress("{task.description}", *columns) as bars:
+    with Progress("{task.description}", *columns, console=console()) as bars:
         tasks: dict[Path, TaskID] = {}
 
         def draw(path: Path, have: int, total: int | None) -> None:

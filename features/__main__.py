@@ -19,6 +19,7 @@ from features.roots import CacheError, copies, corpora, corpus_folder, root, roo
 from features.share import Lack, NothingError
 from features.store import Part, discard
 from features.transfer import Done
+from features.waiting import awaited, draw, waiting
 
 STALE_TEMPORARY_S = 24 * 3600
 EXAMPLES = """\
@@ -39,9 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
     except (CacheError, OSError) as error:
+        draw("")
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        draw("")
         print("stopped; what has arrived is whole, and the same command goes on", file=sys.stderr)
         return 130
 
@@ -126,7 +129,7 @@ def _add_customs(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _told(lines: Callable[[Sequence[Path]], Iterable[str]]) -> Callable[[argparse.Namespace], int]:
     def run(options: argparse.Namespace) -> int:
-        for line in lines(_chosen(options.corpus, options.entry)):
+        for line in awaited(lines(_chosen(options.corpus, options.entry)), "reading the cache"):
             print(line)
         return 0
 
@@ -155,18 +158,20 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    damaged = checked = 0
-    for folder in (each for first in _chosen(options.corpus, options.entry) for each in copies(first)):
-        key = key_of(folder)
-        for path in sorted(folder.glob("part-*.h5")):
-            checked += 1
-            try:
-                with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:
-                    part.verify()  # one that a running extraction has just replaced is none any more
-            except CacheError as error:
-                damaged += 1
-                print(error)
-    print(f"{checked} parts checked, {damaged} damaged")
+    damaged = 0
+    folders = [each for first in _chosen(options.corpus, options.entry) for each in copies(first)]
+    parts = [(path, key) for each in folders for key in [key_of(each)] for path in sorted(each.glob("part-*.h5"))]
+    for checked, (path, key) in enumerate(parts):
+        draw(f"{checked} of {len(parts)} parts checked, {damaged} damaged")
+        try:
+            with contextlib.suppress(FileNotFoundError), contextlib.closing(Part(path, key)) as part:
+                part.verify()  # one that a running extraction has just replaced is none any more
+        except CacheError as error:
+            damaged += 1
+            draw("")
+            print(error)
+    draw("")
+    print(f"{len(parts)} parts checked, {damaged} damaged")
     return 1 if damaged else 0
 
 
@@ -180,7 +185,7 @@ def _gc(options: argparse.Namespace) -> int:
     freed = 0
     own = [folder for folder in _chosen(options.corpus, options.entry) if folder.parent.parent == root()]
     for folder in own:
-        with Reader(folder, alone=True) as reader:
+        with waiting(folder.name), Reader(folder, alone=True) as reader:
             kept = set(reader.where.values())
             rows = ((path, row) for path, each in reader.rows.items() for row in range(len(each.clips)))
             twice = [reader.part(path).bytes_of(row) for path, row in rows if (path, row) not in kept]
@@ -192,7 +197,8 @@ def _gc(options: argparse.Namespace) -> int:
         if options.yes:
             for path in old:
                 path.unlink(missing_ok=True)
-            discard(folder, lambda path, row, _clip, _source, kept=kept: (path, row) not in kept)  # type: ignore[misc]
+            with waiting(f"{folder.name}: freeing"):
+                discard(folder, lambda path, row, _clip, _source, kept=kept: (path, row) not in kept)  # type: ignore[misc]
     print(f"{freed / 1e6:.1f} MB " + ("freed" if options.yes else "could be freed: add --yes"))
     return 0
 
@@ -205,7 +211,9 @@ def _push(options: argparse.Namespace) -> int:
         raise CacheError(f"--renew replaces what is there, and {target} is no folder: renew where its disk is mounted")
     stays = 0
     for source, names in _to_push(target, options):
-        lacks = share.lacks(source, target, names, share.permitted(source, target, options.holds), renew=options.renew)
+        with waiting(f"looking at what {target} has"):
+            permitted = share.permitted(source, target, options.holds)
+            lacks = share.lacks(source, target, names, permitted, renew=options.renew)
         stays += sum(sum(lack.refused.values()) for lack in lacks)
         _copy(source, target, lacks, options, partial(transfer.push, source, target, lacks))
     return 1 if stays else 0
@@ -230,8 +238,9 @@ def _pull(options: argparse.Namespace) -> int:
     if not options.corpus:
         print("\n".join(source.entries()) or f"{source} holds nothing yet")
         raise CacheError("say which corpus to pull: CORPUS=")
-    names = share.chosen(source, options.corpus, _encoders(options))
-    lacks = share.lacks(source, target, names, renew=options.renew)
+    with waiting(f"looking at what {source} has"):
+        names = share.chosen(source, options.corpus, _encoders(options))
+        lacks = share.lacks(source, target, names, renew=options.renew)
     _copy(source, target, lacks, options, partial(transfer.pull, source, target, lacks))
     return 0
 
@@ -259,13 +268,11 @@ def _copy(
     def arrived(nbytes: int) -> None:
         nonlocal done
         done += nbytes
-        if sys.stderr.isatty():
-            speed = done / 1e6 / max(time.monotonic() - began, 1e-9)
-            print(f"\r{done / 1e6:,.1f} of {total / 1e6:,.1f} MB, {speed:,.0f} MB/s ", end="", file=sys.stderr)
+        speed = done / 1e6 / max(time.monotonic() - began, 1e-9)
+        draw(f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB, {speed:,.0f} MB/s")
 
     copy(arrived)
-    if done and sys.stderr.isatty():
-        print(file=sys.stderr)
+    draw("")
     if not total:
         print(f"nothing to copy to {target}")
         return
@@ -279,13 +286,13 @@ def _bound(source: Place, lack: Lack) -> Iterable[str]:
 
 
 def _import(options: argparse.Namespace) -> int:
-    for line in customs.bring(options):
+    for line in awaited(customs.bring(options), f"reading {options.source}"):
         print(line)
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    for line in customs.send(options):
+    for line in awaited(customs.send(options), f"writing {options.target}"):
         print(line)
     return 0
 

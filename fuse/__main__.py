@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from features import CacheError
+from features.waiting import awaited, waiting
 from fuse import models, recipe, strategies
 from fuse.recipe import Recipe, Table
 from manifests import ManifestError
 
 if TYPE_CHECKING:  # torch is imported when there is something to train, not for --help
+    from fuse.board import Board
     from fuse.experiment import Experiment
     from fuse.result import Run
     from fuse.train import Seed
@@ -28,6 +30,7 @@ examples:
   python -m fuse lefsa --corpus meld --from lefsa.pt --eval
   python -m fuse sweep concat --corpus meld --over train.lr=1e-3,3e-4 config.width=64,128
   python -m fuse compare .runs/lefsa-meld-1c2d3e4f .runs/concat-meld-5a6b7c8d
+  python -m fuse predict .runs/lefsa-meld-1c2d3e4f talk.mp4 --text "Well, well."
 """
 TELL_EVERY_S = 2.0
 
@@ -64,6 +67,9 @@ def _parser(verb: str = "train") -> argparse.ArgumentParser:
     )
     if verb == "compare":
         parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs; the first is the measure")
+        return parser
+    if verb == "predict":
+        _predict_options(parser)
         return parser
     known = ", ".join(sorted({*recipe.names(), *models.names()} - {recipe.DEFAULT}))
     parser.add_argument("model", help=f"a recipe, or a model with the default recipe: {known}")
@@ -103,10 +109,14 @@ def _train(options: argparse.Namespace, command: str) -> None:
         if row.name in failed:
             continue
         run, experiment = _run(row, table, command, fresh=options.fresh)
-        print(f"\n{report.table(run)}")
+        with waiting("drawing intervals"):
+            scores = report.table(run)
+        print(f"\n{scores}")
         for warning in run.warnings:
             print(f"note: {warning}")
-        print(f"report: {report.write(run, experiment.folder)}")
+        with waiting("writing the report"):
+            path = report.write(run, experiment.folder)
+        print(f"report: {path}")
         found[row.name] = result.summary(run)
     if len(table.rows) > 1:
         print(f"\n{tables.render(table, found, failed)}")
@@ -122,7 +132,9 @@ def _sweep(options: argparse.Namespace, command: str) -> None:
             raise ValueError(f"{table.name} is a table; a sweep is over one recipe")
         run, experiment = _run(table.rows[0], table, command, fresh=options.fresh)
         tried.append(sweep.Tried(settings, run, experiment.folder))
-    print(f"\n{sweep.render(tried)}")
+    with waiting("writing the report of the best"):
+        ranked = sweep.render(tried)
+    print(f"\n{ranked}")
 
 
 def _compare(options: argparse.Namespace, _: str) -> None:
@@ -130,10 +142,43 @@ def _compare(options: argparse.Namespace, _: str) -> None:
 
     from fuse.compare import compare
 
-    print(compare([Path(run) for run in options.runs]))
+    with waiting("comparing clip by clip"):
+        compared = compare([Path(run) for run in options.runs])
+    print(compared)
 
 
-VERBS = {"train": _train, "sweep": _sweep, "compare": _compare}
+def _predict_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("clip", metavar="CLIP", help="a sound, a film, or a folder of them")
+    parser.add_argument("--text", default="", help="what is said in it [a .txt beside it, or what whisper_base hears]")
+    parser.add_argument("--language", default="", help="what is spoken, as en [what the run's corpus speaks]")
+    parser.add_argument("--cut", type=float, default=0.0, metavar="SECONDS", help="cut longer recordings into pieces")
+    parser.add_argument("--work", help="keep what is extracted there, and go on from it")
+    parser.add_argument("--out", help="where the answer goes [RUN/predictions/CLIP]")
+
+
+def _predict(options: argparse.Namespace, _: str) -> None:
+    from pathlib import Path
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from fuse.predicting import Places, predict
+    from fuse.prediction_lines import lines
+    from fuse.recordings import Wish
+
+    places = Places(Path(options.clip), *(Path(one) if one else None for one in (options.work, options.out)))
+    wish = Wish(options.text, options.language, options.cut)
+    try:
+        prediction, page = predict(Path(options.run), places, wish, lambda line: print(line, flush=True))
+    except OSError as error:
+        raise ValueError(f"cannot go on: {error}") from None
+    for line in lines(prediction):
+        print(line)
+    print(f"prediction: {page}")
+    if prediction.found.unreadable or not all(one.whole for one in prediction.scored):
+        raise SystemExit(1)
+
+
+VERBS = {"train": _train, "sweep": _sweep, "compare": _compare, "predict": _predict}
 
 
 def _table(options: argparse.Namespace, settings: Sequence[str] = ()) -> Table:
@@ -175,10 +220,12 @@ def _lacking(table: Table) -> dict[str, str]:
 
 
 def _run(row: Recipe, table: Table, command: str, *, fresh: bool) -> tuple["Run", "Experiment"]:
+    from fuse import board
     from fuse.experiment import prepare
 
     began = time.monotonic()
-    experiment = prepare(row, table.notes)
+    with waiting(f"{row.name}: reading features"):
+        experiment = prepare(row, table.notes)
     _introduce(experiment, time.monotonic() - began)
     if fresh:
         for one in (*experiment.stages, experiment):
@@ -188,10 +235,15 @@ def _run(row: Recipe, table: Table, command: str, *, fresh: bool) -> tuple["Run"
         outcomes = []
         for seed in range(row.seeds):
             for trained in experiment.seeds(number, seed):
-                _follow(trained)
-            outcomes.append(experiment.outcome(trained))
-        folds.append(experiment.fold(split, tuple(outcomes)))
-    return experiment.run(tuple(folds), command, trained.model), experiment
+                _follow(trained, board.Board(experiment, trained))
+            with waiting("scoring"):
+                outcomes.append(experiment.outcome(trained))
+        with waiting("measuring the floors"):
+            folds.append(experiment.fold(split, tuple(outcomes)))
+    run = experiment.run(tuple(folds), command, trained.model)
+    with waiting("scoring"):
+        board.finish(run, experiment.folder)
+    return run, experiment
 
 
 def _introduce(experiment: "Experiment", took_s: float) -> None:
@@ -206,19 +258,20 @@ def _introduce(experiment: "Experiment", took_s: float) -> None:
     )
 
 
-def _follow(seed: "Seed") -> None:
+def _follow(seed: "Seed", board: "Board") -> None:
     where = ", ".join(part for part in (seed.recipe.name, seed.split.name, f"seed {seed.seed}") if part)
     if seed.over:
         done = "scored as it is" if seed.recipe.score_only else "already trained; FRESH=1 trains it again"
         print(f"{where}: {done}")
-    for line in _told(seed):
+    for line in _told(seed, board, where):
         print(f"{where}, {line}", flush=True)
 
 
-def _told(seed: "Seed") -> Iterator[str]:
+def _told(seed: "Seed", board: "Board", where: str) -> Iterator[str]:
     last = began = time.monotonic()
     first = seed.progress.epoch
-    for progress in seed.epochs():
+    for progress in awaited(seed.epochs(), f"{where}, an epoch"):
+        board.note()
         now = time.monotonic()
         if now - last < TELL_EVERY_S and not seed.over and progress.epoch > first + 1:
             continue

@@ -1,7 +1,7 @@
 """Scores as people read them: percent with one decimal, errors and correlations with three, deviations behind ±."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from fuse.result import Run
 
 NOT_SHARES = {"mae", "corr", "sims_mae", "sims_corr"}
 DASH = "\N{EN DASH}"
+Draw = Callable[[Sequence[str], Sequence[Sequence[str]], int], str]
+"""What makes a table of a header, rows, and how many of the columns are words: Markdown, or another form."""
 
 
 def number(metric: str, value: float, *, sign: bool = False) -> str:
@@ -28,9 +30,9 @@ def with_spread(metric: str, mean: float, spread: float | None) -> str:
     return f"{number(metric, mean)} ± {DASH if spread is None else number(metric, spread)}"
 
 
-def scores(lines: Sequence[Line]) -> str:
+def scores(lines: Sequence[Line], draw: Draw = table) -> str:
     """Return one table for each view of a task that occurs."""
-    return "\n\n".join(_scores(view, chosen) for view, chosen in _by_view(lines))
+    return "\n\n".join(_scores(view, chosen, draw) for view, chosen in _by_view(lines))
 
 
 def explained(lines: Sequence[Line]) -> str:
@@ -39,17 +41,18 @@ def explained(lines: Sequence[Line]) -> str:
     return "\n".join(f"- `{metric}`: {EXPLAINED[metric]}" for metric in ids)
 
 
-def folds(lines: Sequence[Line]) -> str:
+def folds(lines: Sequence[Line], draw: Draw = table) -> str:
     """Return the model's test scores fold by fold, their extremes, and those of all clips together."""
-    return "\n\n".join(_folds(view, chosen) for view, chosen in _by_view(_on_test(lines, {"model"})))
+    return "\n\n".join(_folds(view, chosen, draw) for view, chosen in _by_view(_on_test(lines, {"model"})))
 
 
-def missing(lines: Sequence[Line]) -> str:
+def missing(lines: Sequence[Line], draw: Draw = table) -> str:
     """Return what the model scores on test without each modality, and what that changes."""
-    return "\n\n".join(_missing(view, chosen) for view, chosen in _by_view(_on_test(lines, {"model", "ablation"})))
+    chosen = _by_view(_on_test(lines, {"model", "ablation"}))
+    return "\n\n".join(_missing(view, of_view, draw) for view, of_view in chosen)
 
 
-def classes(run: Run) -> str:
+def classes(run: Run, draw: Draw = table) -> str:
     """Return precision, recall and F1 of each class on test, from counts added over folds and seeds."""
     rows = []
     for task, corpus, split in run.scored:
@@ -61,10 +64,10 @@ def classes(run: Run) -> str:
             shares = [_percent(both, said), _percent(both, true), _percent(2 * both, true + said)]
             rows.append([task, corpus, name, f"{true:,}", f"{said:,}", *shares])
     header = ["task", "corpus", "class", "true", "said", "precision", "recall", "F1"]
-    return table(header, rows, words=3) if rows else ""
+    return draw(header, rows, 3) if rows else ""
 
 
-def _scores(view: View, lines: Sequence[Line]) -> str:
+def _scores(view: View, lines: Sequence[Line], draw: Draw) -> str:
     ids, drawn = SHOWN[view], any(line.interval for line in lines)
     rows = [
         [
@@ -75,10 +78,10 @@ def _scores(view: View, lines: Sequence[Line]) -> str:
         for line in lines
     ]
     header = ["task", "corpus", "split", "line", "clips", *ids, *([f"95 % of {MAIN[view]}"] if drawn else [])]
-    return table(header, rows, words=4)
+    return draw(header, rows, 4)
 
 
-def _folds(view: View, lines: Sequence[Line]) -> str:
+def _folds(view: View, lines: Sequence[Line], draw: Draw) -> str:
     ids, rows = SHOWN[view], []
     for line in lines:
         names = dict.fromkeys(one.fold for one in line.scores)
@@ -87,10 +90,10 @@ def _folds(view: View, lines: Sequence[Line]) -> str:
         values["all clips together"] = [line.of_all(metric) for metric in ids]
         for name, row in values.items():
             rows.append([line.task, line.corpus, name, *map(number, ids, row)])
-    return table(["task", "corpus", "fold", *ids], rows, words=3)
+    return draw(["task", "corpus", "fold", *ids], rows, 3)
 
 
-def _missing(view: View, lines: Sequence[Line]) -> str:
+def _missing(view: View, lines: Sequence[Line], draw: Draw) -> str:
     ids, main = SHOWN[view], MAIN[view]
     whole = {(line.task, line.corpus): line.mean(main) for line in lines if line.role == "model"}
     rows = []
@@ -98,7 +101,7 @@ def _missing(view: View, lines: Sequence[Line]) -> str:
         change = line.mean(main) - whole[line.task, line.corpus]
         shown = number(main, change, sign=True) if line.role == "ablation" else ""
         rows.append([line.task, line.corpus, line.name, *(_score(line, metric) for metric in ids), shown])
-    return table(["task", "corpus", "line", *ids, f"change of {main}"], rows, words=3)
+    return draw(["task", "corpus", "line", *ids, f"change of {main}"], rows, 3)
 
 
 def _on_test(lines: Iterable[Line], roles: set[str]) -> list[Line]:

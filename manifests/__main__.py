@@ -1,8 +1,10 @@
 """Read a corpus as it lies on the disk, write its manifest, and say what is in it, what is wrong and what leaks."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from manifests import (
@@ -113,7 +115,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _make(asked: argparse.Namespace) -> int:
     if asked.list:
         return _say(_listing())
-    found = scan(asked.corpus, asked.root, _options(asked.set), asked.name, asked.splits)
+    with _meanwhile(f"reading {asked.corpus}"):
+        found = scan(asked.corpus, asked.root, _options(asked.set), asked.name, asked.splits)
     manifest = found.manifest
     print(f"{write(manifest)}: {len(manifest.clips)} clips of {manifest.corpus} in {manifest.root}")
     _say(counts.of(manifest))
@@ -135,14 +138,16 @@ def _about(asked: argparse.Namespace) -> int:
 
 
 def _examine(asked: argparse.Namespace) -> int:
-    found = again(asked.corpus, asked.root, _options(asked.set), asked.splits)
+    with _meanwhile(f"reading {asked.corpus}"):
+        found = again(asked.corpus, asked.root, _options(asked.set), asked.splits)
     report = doctor.examine(found, corpus_module(found.manifest.reader), deep=asked.deep)
     _say(doctor.lines(report))
     return int(report.to_mend)
 
 
 def _audit(asked: argparse.Namespace) -> int:
-    found = audit.audit(map(read, asked.corpora))
+    with _meanwhile(f"comparing the splits of {', '.join(asked.corpora)}"):
+        found = audit.audit(map(read, asked.corpora))
     _say(audit.lines(found))
     return int(any(finding.leaks for finding in found))
 
@@ -168,6 +173,19 @@ def _options(settings: Sequence[str]) -> dict[str, str]:
             raise ManifestError(f"--set: expected OPTION=VALUE, got {setting!r}")
         options[name] = value
     return options
+
+
+@contextmanager
+def _meanwhile(what: str) -> Iterator[None]:
+    """Say on a terminal what is being done, for as long as it is."""
+    line = f"{what}; a large corpus takes a while" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
+    sys.stderr.write(line)
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        sys.stderr.write(line and f"\r{'':{len(line)}}\r")
+        sys.stderr.flush()
 
 
 def _say(lines: Iterable[str]) -> int:

@@ -4,6 +4,7 @@ What is odd about clips that are known to be bad is told, and is nothing to mend
 """
 
 import inspect
+import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ class Report:
 
 def shown(what: str, done: int, of: int) -> None:
     """Show progress on a terminal."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         sys.stderr.write(f"\r{what}: {done} of {of} files{'' if done < of else chr(10)}")
         sys.stderr.flush()
 

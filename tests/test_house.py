@@ -30,6 +30,7 @@ ROOMS = {
     "distributed": ["extract/scale.py"],
     "ultralytics": ["extract/encoders/*.py"],
     "dlib": ["extract/encoders/*.py"],
+    "tensorboardX": ["fuse/board.py"],
     "urllib": ["extract/fetch.py"],  # and with it the network
 }
 ONE_FILE = {"ultralytics", "dlib"}

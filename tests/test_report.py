@@ -20,6 +20,7 @@ FILES = {
     "confusion_sentiment.png",
     "curves.png",
     "predictions.csv",
+    "report.html",
     "report.json",
     "report.md",
 }
