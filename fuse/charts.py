@@ -17,8 +17,6 @@ from fuse.page import text, wide
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 430, 10, 218
 COLOURS = 7
-DEEP = 0.55
-"""From which share on a cell is so dark that its number must be light."""
 GROUPS: Mapping[Role, str] = {
     "model": "the model",
     "floor": "floors: what it has to beat",
@@ -131,8 +129,8 @@ def reliability(title: str, bins: Sequence[Bin | None]) -> str:
             left, width = LEFT + number * 38.2 + 2, 34.2
             tall, few = (BOTTOM - TOP) * one.right, 26 * one.clips / most
             place = f'x="{left:.1f}" width="{width}"'
-            marks.append(f'<rect class="bin s1" {place} y="{BOTTOM - tall:.1f}" height="{tall:.1f}"/>')
             marks.append(f'<rect class="faint" {place} y="{TOP}" height="{few:.1f}"/>')
+            marks.append(f'<rect class="bin s1" {place} y="{BOTTOM - tall:.1f}" height="{tall:.1f}"/>')
             marks.append(f'<circle class="ring s2" cx="{across(one.share)}" cy="{up(one.right)}" r="4"/>')
     marks.append(f'<line class="ideal" x1="{LEFT}" y1="{BOTTOM}" x2="{RIGHT}" y2="{TOP}"/>')
     said = "; ".join(f"{one.share:.0%} said, {one.right:.0%} right of {one.clips:,}" for one in bins if one)
@@ -236,7 +234,7 @@ def _heat(caption: str, corner: str, heads: Sequence[str], rows: Sequence[tuple[
 
 
 def _cell(share: float, shown: str, below: str = "") -> str:
-    kind = ' class="full"' if share > DEEP else ' class="none"' if share == 0 else ""
+    kind = "" if share else ' class="none"'
     small = f"<small>{below}</small>" if below and share else ""
     return f'<td{kind} style="--s:{share:.2f}">{shown}{small}</td>'
 

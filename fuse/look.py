@@ -4,15 +4,15 @@ STYLE = """
 :root { color-scheme: light;
   --paper: #fcfcfa; --ink: #1d2126; --soft: #575e68; --rule: #e3e3dd; --shade: #f3f3ee; --link: #005d92;
   --c1: #0072b2; --c2: #d55e00; --c3: #009e73; --c4: #cc79a7; --c5: #56b4e9; --c6: #e69f00; --c7: #33373d;
-  --floor: #a3a8ae; --band: #0072b21f; --heat: 0, 114, 178; --warn: #fff4dc; --warn-edge: #e69f00 }
+  --floor: #a3a8ae; --band: #0072b21f; --heat: 0, 114, 178; --most: .75; --warn: #fff4dc; --warn-edge: #e69f00 }
 :root[data-theme=dark] { color-scheme: dark;
   --paper: #15181c; --ink: #e4e6e8; --soft: #a3abb5; --rule: #31363d; --shade: #1d2126; --link: #7cc5f0;
   --c1: #56b4e9; --c2: #ee8040; --c3: #2dbd92; --c4: #dd94bb; --c5: #3d8fc9; --c6: #e9b23c; --c7: #d6d9dc;
-  --floor: #767e88; --band: #56b4e92b; --heat: 86, 180, 233; --warn: #2b2515; --warn-edge: #b98514 }
+  --floor: #767e88; --band: #56b4e92b; --heat: 86, 180, 233; --most: .5; --warn: #2b2515; --warn-edge: #b98514 }
 @media (prefers-color-scheme: dark) { :root:not([data-theme=light]) { color-scheme: dark;
   --paper: #15181c; --ink: #e4e6e8; --soft: #a3abb5; --rule: #31363d; --shade: #1d2126; --link: #7cc5f0;
   --c1: #56b4e9; --c2: #ee8040; --c3: #2dbd92; --c4: #dd94bb; --c5: #3d8fc9; --c6: #e9b23c; --c7: #d6d9dc;
-  --floor: #767e88; --band: #56b4e92b; --heat: 86, 180, 233; --warn: #2b2515; --warn-edge: #b98514 } }
+  --floor: #767e88; --band: #56b4e92b; --heat: 86, 180, 233; --most: .5; --warn: #2b2515; --warn-edge: #b98514 } }
 * { box-sizing: border-box }
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100% }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto } }
@@ -47,6 +47,7 @@ table { border-collapse: collapse; font-size: .87rem; line-height: 1.4 }
 caption { text-align: left; padding: 0 0 .4rem; caption-side: top }
 th, td { padding: .28rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule) }
 th:first-child, td:first-child { padding-left: .2rem } thead th { vertical-align: bottom; font-weight: 600 }
+.wide tbody th { position: sticky; left: 0; background: var(--paper) }
 .word { text-align: left } tbody th { font-weight: 400 } td.again { color: transparent; border-color: transparent }
 tr.group > * { border-top: 1px solid var(--soft) } tr.strong > * { font-weight: 650 }
 tr.strong > th:last-of-type { color: var(--link) }
@@ -81,16 +82,16 @@ polyline { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: rou
   margin-right: .4em; vertical-align: -.08em }
 .heat { line-height: 1.2 } .heat th, .heat td { border: 0 }
 .heat td { min-width: 3.6rem; text-align: center; padding: .35rem; border: 2px solid var(--paper); border-radius: 6px;
-  background: rgba(var(--heat), calc(var(--s) * .85)) }
-.heat td small { display: block; color: inherit; opacity: .85; font-size: .76rem } .heat td.none { color: var(--soft) }
-.heat td.full { color: var(--paper) } .heat tbody th, .heat thead th:first-child { text-align: left }
+  background: rgba(var(--heat), calc(var(--s) * var(--most))) }
+.heat td small { display: block; font-size: .76rem } .heat td.none { color: var(--soft) }
+.heat tbody th, .heat thead th:first-child { text-align: left }
 .heat thead th { font-weight: 400; text-align: center; white-space: normal; max-width: 6rem }
 details { margin: 0 0 1rem } summary { cursor: pointer;
   color: var(--link) } details[open] summary { margin-bottom: .6rem }
 .filter { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; margin: 0 0 .8rem }
 .filter[hidden], tr[hidden] { display: none }
 @media (max-width: 30rem) { header { padding-top: 1.5rem } h1 { font-size: 1.55rem }
-  .bars tbody th { max-width: 8.5rem } }
+  .bars tbody th { max-width: 8rem; white-space: normal; line-height: 1.2 } }
 @media print { .theme, .filter, .skip, nav { display: none } body { font-size: 10pt } .wide { overflow: visible }
   section { break-inside: avoid-page } }
 """

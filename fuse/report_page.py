@@ -67,7 +67,7 @@ def _glance(run: Run) -> str:
     ]
     drawn = [_bars(_tested(run, *cell)) for cell in _cells(run)]
     band = any(line.interval for line in run.lines)
-    words = "The band behind the bars is the model's 95 % interval: what reaches into it is not clearly worse. "
+    words = "The band behind the bars is the model's 95 % interval: a line that ends inside it may be as good. "
     how = "± is the sample standard deviation over seeds and folds. Bars begin at zero."
     return "".join(said) + page.side_by_side(drawn) + paragraph(f"{words if band else ''}{how}", "soft")
 
@@ -186,7 +186,7 @@ def _agreement(run: Run) -> str:
     names = [f"{task} on {corpus}" for task, corpus in found]
     drawn = [charts.shares(name, one.names, one.same.tolist()) for name, one in zip(names, found.values(), strict=True)]
     rows = [row for name, one in zip(names, found.values(), strict=True) for row in _apart(name, one)]
-    header = ["task", "part", "says something else", "model right then", "part right then", "neither"]
+    header = ["of", "part", "says something else", "model right then", "part right then", "neither"]
     table = page.table(header, rows, 2, caption="Where a part disagrees with the model, in percent")
     return paragraph(f"{BY_EYE} Counted over seeds and folds.", "soft") + page.side_by_side(drawn) + table
 

@@ -53,14 +53,14 @@ def carried(run: Run, task: str, corpus: str) -> str:
 
 def _lost(model: Line, without: Mapping[str, Line]) -> str:
     metric, mean = model.main, model.mean(model.main)
-    losses = {m: mean - line.mean(metric) for m, line in without.items()}
-    first, second, *_ = order = sorted(losses, key=lambda m: -losses[m])
+    changed = {m: line.mean(metric) - mean for m, line in without.items()}
+    first, second, *_ = order = sorted(changed, key=lambda m: changed[m])
     unit = "" if metric in NOT_SHARES else " points"
-    changes = ", ".join(f"{number(metric, -losses[m], sign=True)} without {m}" for m in order)
+    changes = ", ".join(f"{number(metric, changed[m], sign=True)} without {m}" for m in order)
     evidence = f"{metric} changes by {changes.replace(' ', f'{unit} ', 1)}"
-    if losses[first] <= _close([model, *without.values()]):
+    if -changed[first] <= _close([model, *without.values()]):
         return f"No modality carried it alone: {evidence}."
-    if losses[first] - losses[second] <= _close(without.values()):
+    if changed[second] - changed[first] <= _close(without.values()):
         return f"{first.capitalize()} and {second} carried it about equally: {evidence}."
     return f"{first.capitalize()} carried it: {evidence}."
 

@@ -38,7 +38,7 @@ class Words(HTMLParser):
         self.tags, self.text, self.titles, self.inside = [], "", [], ""
         self.feed(source)
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag, attributes):  # noqa: ARG002 (the library's)
         """Keep a tag."""
         self.inside = tag
         self.tags.append(tag)
@@ -100,7 +100,7 @@ def test_names_from_outside_stay_text():
 def test_which_modality_carried_it():
     """Of what is taken away the greater loss carried it; equal losses are said to be equal, none to be none."""
     task = "emotion", "demo"
-    # Always happy has F1 of 0 and 4/5, so 60 points less; a mistake in one of three clips costs less.
+    # Always happy has F1 of 0 and 4/5, so a mean of 40.
     video = verdict.carried(without(audio=RIGHT, video=["happy"] * 4), *task)
     assert video == "Video carried it: mf1 changes by -60.0 points without video, +0.0 without audio."
     equal = verdict.carried(without(audio=["happy"] * 4, video=["happy"] * 4), *task)
@@ -142,7 +142,7 @@ def test_agreement_by_hand():
     """The head that always says happy agrees on two of three clips, and is never right where it disagrees."""
     found = insight.agreement(parted(), "emotion", "demo")
     assert found.names == ("lefsa", "audio", "video")
-    assert found.same.tolist() == pytest.approx(np.array([[1, 2 / 3, 1], [2 / 3, 1, 2 / 3], [1, 2 / 3, 1]]).tolist())
+    assert found.same == pytest.approx(np.array([[1, 2 / 3, 1], [2 / 3, 1, 2 / 3], [1, 2 / 3, 1]]))
     assert found.apart.tolist() == [[1, 1, 0], [0, 0, 0]]
     assert insight.agreement(run(fold()), "emotion", "demo") is None
 
@@ -177,13 +177,12 @@ def large(clips=2610, seeds=5):
 def test_a_large_run_has_a_small_page_soon():
     """MELD's test clips and five seeds make less than 3 MB in less than a second, once the scores are there."""
     made = large()
-    assert [line.interval for line in made.lines if line.role == "model"][0] is None  # dev; scores are kept
-    _ = [line.interval for line in made.lines]
+    assert any([line.interval for line in made.lines])  # noqa: C419 (each is kept from here on)
     began = time.process_time()
     page = report_page.html(made)
     assert time.process_time() - began < 1
     assert len(page.encode()) < 3_000_000
-    assert page.count("<tr><th") - 2 * 10 < insight.HARDEST + 100
+    assert len(insight.hardest(made)) == insight.HARDEST
 
 
 @pytest.fixture(scope="module")
