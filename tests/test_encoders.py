@@ -478,9 +478,9 @@ def test_egemaps_of_real_speech(shared):
 
 
 def test_every_encoder_says_whose_work_it_is():
-    """Each but the toys has whole BibTeX with title, author and year, and of one key there is one entry."""
-    known = {}
-    for name in (name for name in encoders.names() if not name.startswith("toy_")):
+    """Each but our own has whole BibTeX with title, author and year, and of one key there is one entry."""
+    known, ours = {}, {"envelope", *(name for name in encoders.names() if name.startswith("toy_"))}
+    for name in (name for name in encoders.names() if name not in ours):
         entries = re.split(r"\n(?=@)", encoders.spec(name).bibtex)
         for entry in entries:
             head = re.match(r"@[a-z]+\{([a-z]+\d{4}\w+),", entry)
