@@ -255,7 +255,7 @@ def _copy(
     for lack in lacks:
         print(f"{lack.entry}: {len(lack.new)} clips, {lack.bytes / 1e6:.1f} MB to copy, {lack.there} there already")
         for reason, parts in lack.refused.items():
-            print(f"  {parts} parts stay here: {reason}")
+            print(f"  {parts} parts stay here: {words.plain(reason)}")
         differing = len(lack.renewed.keys() - lack.new.keys())
         if differing:
             print(f"  {differing} clips there rest on other media or words, and stay; --renew takes them anew")

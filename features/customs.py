@@ -26,6 +26,8 @@ def bring(asked: argparse.Namespace) -> Iterator[str]:
     corpus_folder(asked.corpus)
     made = _format(asked.format)
     options = _options(made.read, asked.set, asked.format)
+    if asked.labels_out and not hasattr(made, "labels"):
+        raise CacheError(f"files of {asked.format} hold no labels; leave --labels-out away")
     job = Import(
         asked.corpus,
         asked.format,
@@ -42,7 +44,8 @@ def bring(asked: argparse.Namespace) -> Iterator[str]:
     for folder, clips in store(job, made.read(asked.source, **options)).items():
         yield f"{clips} clips in {folder}"
     if asked.labels_out:
-        yield f"{_write_table(asked.labels_out, _labels(made, asked, options))} rows of labels in {asked.labels_out}"
+        rows = _write_table(asked.labels_out, made.labels(asked.source, **options))
+        yield f"{rows} rows of labels in {asked.labels_out}"
         where = f'ROOT={asked.labels_out.parent} NAME={asked.corpus} SET="table={asked.labels_out.name}"'
         yield f"read them with: make manifest CORPUS=folder {where}"
 
@@ -51,13 +54,6 @@ def _deciding(made: ModuleType, options: Mapping[str, str]) -> dict[str, str]:
     """Return the options that decide a number, as an entry's key shall have them: of a file its content."""
     kept = {name: value for name, value in options.items() if name not in getattr(made, "IDLE", ())}
     return {name: digest_of(Path(value)) if Path(value).is_file() else value for name, value in kept.items()}
-
-
-def _labels(made: ModuleType, asked: argparse.Namespace, options: Mapping[str, str]) -> Iterable[Mapping[str, str]]:
-    if not hasattr(made, "labels"):
-        raise CacheError(f"files of {asked.format} hold no labels; leave --labels-out away")
-    found: Iterable[Mapping[str, str]] = made.labels(asked.source, **options)
-    return found
 
 
 def _known(asked: argparse.Namespace, made: ModuleType, options: Mapping[str, str]) -> dict[str, object]:

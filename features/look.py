@@ -23,11 +23,8 @@ def ls(folders: Sequence[Path]) -> Iterator[str]:
             windows = sum(rows.windows for rows in reader.rows.values())
             licence = reader.part(reader.parts[0]).attribute("licence") if reader.parts else ""
             size_mb = f"{sum(map(size, reader.folders)) / 1e6:.1f}"
-            failed = len(_failed(reader))
-            grid = reader.key.grid
-            yield row(
-                folder.parent.name, folder.name, len(reader), windows, size_mb, failed, grid, words.plain(licence)
-            )
+            failed, corpus = len(_failed(reader)), folder.parent.name
+            yield words.plain(row(corpus, folder.name, len(reader), windows, size_mb, failed, reader.key.grid, licence))
 
 
 def show(folders: Sequence[Path]) -> Iterator[str]:
@@ -49,8 +46,8 @@ def show(folders: Sequence[Path]) -> Iterator[str]:
             yield f"{len(reader)} clips in {len(reader.parts)} parts, {megabytes:.1f} MB, made with:"
             yield from (f"  {words.plain(line)}" for line in sorted(made))
             for failure in _failed(reader):
-                reason = words.plain(failure.reason)
-                yield f"  failed: {failure.clip} at {failure.stage}, {failure.attempts} x: {reason}"
+                said = f"{failure.clip} at {failure.stage}, {failure.attempts} x: {failure.reason}"
+                yield f"  failed: {words.plain(said)}"
 
 
 def _about(folder: Path) -> dict[str, object]:
@@ -60,7 +57,7 @@ def _about(folder: Path) -> dict[str, object]:
 def _terms(provenance: Mapping[str, str]) -> Iterator[str]:
     if "corpus_licence" in provenance:
         leave = provenance.get("corpus_shares", "").replace(",", ", ") or "nothing"
-        yield f"terms of the corpus: {words.plain(provenance['corpus_licence'])}; may leave under them: {leave}"
+        yield words.plain(f"terms of the corpus: {provenance['corpus_licence']}; may leave under them: {leave}")
 
 
 def du(folders: Sequence[Path]) -> Iterator[str]:
@@ -77,8 +74,8 @@ def diff(one: Path, other: Path) -> Iterator[str]:
     wide = max(map(len, (*mine, *theirs)))
     for name in sorted(mine.keys() | theirs.keys()):
         if mine.get(name) != theirs.get(name):
-            values = (words.plain(each.get(name, "(absent)") or "(empty)") for each in (mine, theirs))
-            yield f"{name:{wide}}  {'  |  '.join(values)}"
+            values = (each.get(name, "(absent)") or "(empty)" for each in (mine, theirs))
+            yield words.plain(f"{name:{wide}}  {'  |  '.join(values)}")
 
 
 def size(folder: Path) -> int:

@@ -142,11 +142,26 @@ def _publish(source: Folder, target: Place, entry: str, sent: Mapping[str, Rows]
     _settle(target, f"{entry}/{catalogue.FILE}", lambda: catalogue.render(_listed(target, entry, key, known)))
     rows = [listed.rows for listed in held(target, entry, key).values() if listed.rows]
     clips = {clip for each in rows for clip in each.clips}
-    told = about.read(source.top / entry)
-    with contextlib.closing(Part(min((source.top / entry).glob("part-*.h5")), key)) as part:
-        card = words.card(entry, key, told, part.provenance, part.attribute("licence"), len(clips))
+    told, (provenance, licence) = about.read(source.top / entry), _terms(source, entry, key, clips)
+    card = words.card(entry, key, told, provenance, licence, len(clips))
     _settle(target, f"{entry}/{catalogue.CARD}", lambda: card)
     _settle(target, catalogue.ENTRIES, lambda: catalogue.render_entries(target.entries()))
+
+
+def _terms(source: Folder, entry: str, key: Key, clips: set[str]) -> tuple[dict[str, str], str]:
+    """Return what the parts that hold these clips say: every name of terms, and only what all of them let leave."""
+    said: list[dict[str, str]] = []
+    for name, listed in held(source, entry, key).items():
+        if listed.rows and not clips.isdisjoint(listed.rows.clips):
+            with contextlib.closing(Part(source.top / entry / name, key)) as part:
+                said.append(part.provenance)
+                licence = part.attribute("licence")
+    if not said:
+        return {}, ""
+    names = {one["corpus_licence"] for one in said if one.get("corpus_licence")}
+    shares = set.intersection(*({*one.get("corpus_shares", "").split(",")} for one in said))
+    terms = {"corpus_licence": "; ".join(sorted(names)), "corpus_shares": ",".join(sorted(shares))}
+    return said[0] | terms, licence
 
 
 def _listed(target: Place, entry: str, key: Key, known: Mapping[str, Rows]) -> dict[str, Listed]:

@@ -52,7 +52,10 @@ def _what(key: Key, about: Mapping[str, Any], provenance: Mapping[str, str]) -> 
 
 
 def _cut(key: Key) -> str:
-    grid = Grid.parse(key.grid)
+    try:
+        grid = Grid.parse(key.grid)
+    except ValueError:  # of a later version, or somebody's joke
+        return f"Clips were cut by {key.grid!r}."
     frames = {
         "fps": lambda value: f", {value} frames a second",
         "every": lambda value: f", every {value.partition(',')[0]}th frame and at most {value.rpartition('=')[2]}",

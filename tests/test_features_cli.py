@@ -10,6 +10,7 @@ import pytest
 
 from features import Failure, Key, about
 from features.__main__ import main
+from features.entries import entries
 from features.failures import record
 
 HERE = Path(__file__).parents[1]
@@ -154,6 +155,15 @@ def test_as_a_command(fill):
         command = [sys.executable, "-m", "features", *arguments]
         done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_a_key_of_strange_words(fill, capsys):
+    """A grid that nobody knows, or that would steer a terminal, is shown as text by every command that tells of it."""
+    fill(Key("toy", 1, "\x1b[2Jgrid", settings={"\x1bname": "x"}), a="1")
+    fill(Key("toy", 2, "clip"), a="1")
+    for command in (["ls"], ["show"], ["diff", *(f"toys/{key.name}" for key in entries("toys").values())]):
+        assert main(command) in (0, 1)
+        assert "\x1b" not in capsys.readouterr().out
 
 
 def test_du(fill, capsys):

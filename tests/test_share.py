@@ -291,6 +291,17 @@ def test_some_parts_may_leave(mine, lab):
     assert held(lab) == {"a": "1"}
 
 
+def test_a_card_tells_the_terms_of_all_that_is_there(mine, lab):
+    """Where clips stand under several terms, a card names each, and says that only what all let leave may."""
+    lay(mine, clips("a"))
+    lay(mine, clips("b"), told=FREE | {"corpus_licence": "other", "corpus_shares": "features,labels"})
+    lay(mine, clips("c"), told=SIGNED | {"corpus_licence": "that of what stays here"})
+    assert main(["push", str(lab), "toys"]) == 1
+    card = next(lab.rglob("card.md")).read_text()
+    assert "| terms of the corpus | CC0-1.0; other |" in card
+    assert "| may leave under them | features, labels |" in card
+
+
 def test_random_weights_are_not_shared(mine, lab, capsys):
     """Features that mean nothing are nobody else's business."""
     lay(mine, clips("a"), key=Key("toy", 1, "clip", weights="random:0"))
