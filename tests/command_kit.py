@@ -19,3 +19,14 @@ def run(command, environment, ends=(0,), cwd=ROOT):
     )
     assert done.returncode in ends, done.stdout + done.stderr
     return done.stdout
+
+
+def called(main, capsys, arguments):
+    """Call a command within this process; return its exit code and what it said on both channels."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return code, said.out, said.err

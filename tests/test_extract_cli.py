@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_kit
 import media_kit as kit
 import pytest
 
@@ -35,13 +36,7 @@ def words(roots):
 
 def run(capsys, *arguments):
     """Run a command; return its exit code and what it said on both channels."""
-    try:
-        code = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    said = capsys.readouterr()
-    assert "Traceback" not in said.out + said.err
-    return code, said.out, said.err
+    return command_kit.called(cli.main, capsys, arguments)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["encoders", "--help"]])

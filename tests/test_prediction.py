@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import command_kit
 import media_kit as kit
 import numpy as np
 import pytest
@@ -37,13 +38,7 @@ def film(path, number, seconds):
 
 def call(capsys, *arguments):
     """Run `python -m fuse`; return its exit code and what it said on both channels."""
-    try:
-        code = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    said = capsys.readouterr()
-    assert "Traceback" not in said.out + said.err
-    return code, said.out, said.err
+    return command_kit.called(cli.main, capsys, arguments)
 
 
 @pytest.fixture(scope="module")
