@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import manifests
-from fuse import backdrop, extraction, prediction_page, recordings, trained
+from fuse import backdrop, extraction, recordings, trained
 from fuse.extraction import ENVELOPE, WHISPER, Order, Times
+from fuse.pages import of_prediction
 from fuse.prediction import is_text, score
 from fuse.prediction_files import Prediction, write
 from fuse.recordings import Found, Wish
@@ -49,7 +50,7 @@ def predict(run: Path, places: Places, wish: Wish, tell: Tell) -> tuple[Predicti
         behind = backdrop.read(found.clips, trained_on)
     prediction = Prediction(known, found, scored, behind, times, (*_warnings(known), *notes, *found.notes, *more))
     out = places.out or run / "predictions" / _name(places.clip, wish)
-    return prediction, write(prediction, prediction_page.render(prediction), out)
+    return prediction, write(prediction, of_prediction.render(prediction), out)
 
 
 def _extracted(known: Trained, found: Found, wordy: list[str], times: Times, tell: Tell) -> list[str]:

@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fuse import facts, markdown, pictures, record, report_page, score_tables
+from fuse import facts, markdown, pictures, record, score_tables
 from fuse.markdown import escape
+from fuse.pages import of_run
 from fuse.pictures import Counts
 from fuse.result import Run, confusion
 from manifests.labels import TASKS
@@ -36,7 +37,7 @@ def write(run: Run, folder: Path) -> Path:
         _put(folder / "curves.png", pictures.curves(title, trained))
     _put(folder / "predictions.csv", record.predictions(run).encode())
     _put(folder / "report.json", (json.dumps(record.numbers(run), indent=2, ensure_ascii=False) + "\n").encode())
-    _put(folder / "report.html", report_page.html(run).encode())
+    _put(folder / "report.html", of_run.html(run).encode())
     return _put(folder / "report.md", text(run).encode())
 
 

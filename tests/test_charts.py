@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from fuse import charts
-from fuse.charts import Bar, Curve, Scale
 from fuse.insight import Bin
+from fuse.pages import charts
+from fuse.pages.charts import Bar, Curve, Scale
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fuse import page
+from fuse.pages import page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\x1b[2J\u202e"
 

@@ -16,8 +16,9 @@ from extract import __main__ as extract_cli
 from features import CacheError, Key, about, folder_of
 from features.entries import create
 from fuse import __main__ as cli
-from fuse import extraction, recordings, timeline
+from fuse import extraction, recordings
 from fuse.backdrop import Backdrop
+from fuse.pages import timeline
 from fuse.prediction import Answer, Scored, Stretch
 from fuse.recordings import CORPUS, Wish
 from manifests import Audio, Video, labels

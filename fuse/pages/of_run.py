@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 
 import manifests
-from fuse import charts, facts, insight, page, score_tables, verdict
+from fuse import facts, insight, score_tables, verdict
 from fuse.insight import Agreement
 from fuse.lines import Line
 from fuse.metrics import EXPLAINED
-from fuse.page import Section, figure, paragraph
+from fuse.pages import charts, page
+from fuse.pages.page import Section, figure, paragraph
 from fuse.result import Run, confusion
 from manifests.labels import TASKS
 

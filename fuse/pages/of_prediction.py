@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from fuse import page, timeline
-from fuse.page import Section
+from fuse.pages import page, timeline
+from fuse.pages.page import Section
+from fuse.pages.timeline import Piece
 from fuse.prediction import Answer, Scored
 from fuse.prediction_files import Prediction, file_of, starts_s
-from fuse.timeline import Piece
 from manifests.labels import TASKS
 
 MOST_DRAWN = 24

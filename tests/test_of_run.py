@@ -10,7 +10,8 @@ from browser_kit import PHONE, Browser
 from run_kit import EMOTION, SENTIMENT, both, fold, outcome, part, run, sole, two_folds
 from test_report import SETS
 
-from fuse import insight, report_page, verdict
+from fuse import insight, verdict
+from fuse.pages import of_run
 from fuse.result import Part, Predicted
 from manifests.labels import TASKS
 
@@ -51,11 +52,11 @@ class Words(HTMLParser):
 
 def test_every_section_stands_where_there_is_something_to_show():
     """A run with everything has every section; scores alone have no classes and no confusion, and the rest is said."""
-    assert Words(report_page.html(parted())).titles == [
+    assert Words(of_run.html(parted())).titles == [
         *("At a glance", "Scores", "Classes", "Confusion", "Seeds and folds", "Training", "Calibration"),
         *("Missing modalities", "Agreement", "Hardest clips", "Clips", "Sources", "Again"),
     ]
-    numbers = Words(report_page.html(run(sole("sentiment_score", (-1.0, 0.5, 2.0, None), [-2.0, 0.5, 1.0, 9.0], 0.2))))
+    numbers = Words(of_run.html(run(sole("sentiment_score", (-1.0, 0.5, 2.0, None), [-2.0, 0.5, 1.0, 9.0], 0.2))))
     assert not {"Classes", "Confusion"} & set(numbers.titles)
     assert "this run has none" in numbers.text
     assert "Not asked for" in numbers.text
@@ -67,16 +68,16 @@ def test_a_run_without_labels_or_training_still_has_a_page():
     bare = part({"emotion": [None] * 4, "sentiment": SENTIMENT})
     given = dataclasses.replace(outcome(0, both(["happy"] * 4)), history=[], epoch=0)
     made = run(fold(parts=dict.fromkeys(("train", "dev", "test"), bare), outcomes=(given,)))
-    assert "scored as given" in Words(report_page.html(made)).text
+    assert "scored as given" in Words(of_run.html(made)).text
     empty = part({"emotion": [None] * 4, "sentiment": [None] * 4})
-    found = Words(report_page.html(run(fold(parts={"train": empty, "dev": empty, "test": empty}))))
+    found = Words(of_run.html(run(fold(parts={"train": empty, "dev": empty, "test": empty}))))
     assert "No test clip has a label" in found.text
 
 
 @pytest.mark.parametrize("made", [parted(), run(*two_folds()), SETS], ids=["parts", "folds", "sets"])
 def test_the_same_run_gives_the_same_page(made):
     """Nothing but the run enters the page."""
-    assert report_page.html(made) == report_page.html(dataclasses.replace(made))
+    assert of_run.html(made) == of_run.html(dataclasses.replace(made))
 
 
 def test_names_from_outside_stay_text():
@@ -91,7 +92,7 @@ def test_names_from_outside_stay_text():
         warnings=(HOSTILE,),
         provenance={"features": {HOSTILE: HOSTILE}, HOSTILE: [HOSTILE]},
     )
-    found = Words(report_page.html(made))
+    found = Words(of_run.html(made))
     assert "img" not in found.tags
     assert found.tags.count("script") == 1
     assert found.text.count(HOSTILE) > 20
@@ -179,7 +180,7 @@ def test_a_large_run_has_a_small_page_soon():
     made = large()
     assert any([line.interval for line in made.lines])  # noqa: C419 (each is kept from here on)
     began = time.process_time()
-    page = report_page.html(made)
+    page = of_run.html(made)
     assert time.process_time() - began < 1
     assert len(page.encode()) < 3_000_000
     assert len(insight.hardest(made)) == insight.HARDEST
@@ -198,7 +199,7 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     lost = {f"without {modality}": {"test": both(["happy"] * 4)} for modality in ("audio", "video")}
     one = outcome(0, both(["sad", "fear", "anger", "sad"], ["neutral"] * 4), ablated=lost)
-    path.write_text(report_page.html(run(fold(outcomes=(one,)))), encoding="utf-8")
+    path.write_text(of_run.html(run(fold(outcomes=(one,)))), encoding="utf-8")
     return path
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fuse.backdrop import STEP_S, Backdrop
-from fuse.page import text, wide
+from fuse.pages.page import text, wide
 from fuse.prediction import Answer, Answers, Scored
 from manifests.labels import TASKS
 

@@ -9,7 +9,7 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fuse.look import SCRIPT, STYLE
+from fuse.pages.look import SCRIPT, STYLE
 
 LONG = 40
 """From how many letters on a cell may break into lines."""

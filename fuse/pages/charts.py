@@ -12,7 +12,7 @@ import numpy as np
 from fuse.insight import Bin
 from fuse.lines import ROLES, Role
 from fuse.metrics import Counts
-from fuse.page import text, wide
+from fuse.pages.page import text, wide
 
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 430, 10, 218
