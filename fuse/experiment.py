@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -19,11 +19,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 import manifests
-from fuse import data, floors, handover, models, predict, protocol, strategies
+from fuse import data, embedding, floors, handover, missing, models, predict, protocol, sources, strategies, twins
 from fuse.data import Dataset
+from fuse.embedding import Embedded
 from fuse.protocol import Split
 from fuse.recipe import Recipe
 from fuse.result import Fold, Outcome, Part, Predictions, Run
@@ -54,6 +56,7 @@ class Experiment:
     notes: tuple[str, ...]
     """What a reader must know before believing a number."""
     _scaled: dict[Split, Dataset] = field(default_factory=dict, repr=False, compare=False)
+    _scaling: dict[str, Mapping[str, tuple[Tensor, Tensor]]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def folder(self) -> Path:
@@ -73,7 +76,12 @@ class Experiment:
         if split not in self._scaled:
             self._scaled.clear()
             self._scaled[split] = self.data.standardised(split.train)
+            self._scaling[split.name] = self._scaled[split].scaling
         return self._scaled[split]
+
+    def scaling(self, split: Split) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Return what standardises each modality as one fold sees it."""
+        return self._scaling.get(split.name) or self.of(split).scaling
 
     def seeds(self, fold: int, seed: int) -> Iterator[Seed]:
         """Yield what is to be trained for one seed of one fold: every stage, then the experiment itself.
@@ -127,9 +135,26 @@ class Experiment:
                 if all(f"{name}/{t}" in found["dev"] for t in tasks)
             },
             ablated={f"without {m}": predictions({"test": say(split.test, (*absent, m))}) for m in lost},
+            thinned={
+                rate: predictions({"test": say(split.test, absent, lacking=lacking)})
+                for rate, lacking in _thinned(joined, lost)
+            },
             thresholds={task: bar for task, bar in bars.items() if joined.several(task)},
             seconds=seed.progress.seconds,
+            embedded=self._embedded(seed, model) if seed.seed == 0 and split == self.splits[0] else None,
         )
+
+    def _embedded(self, seed: Seed, model: nn.Module) -> Embedded | None:
+        """Return what the heads read of test clips that have any feature, of so many as can be drawn."""
+        joined, test, absent = seed.data, seed.split.test, self.recipe.test_without
+        there = torch.stack([has & (m not in absent) for m, has in joined.covered.items()]).any(dim=0)
+        able = [place for place, i in enumerate(test) if there[i]]
+        clips = [joined.clips[test[place]] for place in able]
+        rows = [able[i] for i in embedding.spread_over([(clip.corpus, clip.id) for clip in clips])]
+        try:
+            return Embedded(tuple(rows), predict.vectors(model, joined, test, absent, half=seed.half)[rows])
+        except ValueError:  # a model of one's own may have no representation of each clip; it is scored all the same
+            return None
 
     def fold(self, split: Split, outcomes: tuple[Outcome, ...]) -> Fold:
         """Put together what was found on one division of the clips."""
@@ -156,6 +181,7 @@ class Experiment:
             warnings=(*self.notes, *told),
             parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
             voted=self.data.voted,
+            sources=sources.read(self.data.entries),
         )
 
     def _part(self, index: tuple[int, ...]) -> Part:
@@ -187,6 +213,15 @@ class Experiment:
         }
 
 
+def _thinned(joined: Dataset, modalities: Sequence[str]) -> Iterator[tuple[float, dict[str, Tensor]]]:
+    """Yield every rate at which modalities are missing at random, and which clips then lack which."""
+    if rates := missing.rates(len(modalities)):
+        has = {modality: joined.covered[modality].numpy() for modality in modalities}
+        gone_from = missing.gone_from([(clip.corpus, clip.id) for clip in joined.clips], has)
+        for rate in rates:
+            yield rate, {modality: torch.from_numpy(above < rate) for modality, above in gone_from.items()}
+
+
 def prepare(recipe: Recipe, notes: tuple[str, ...] = ()) -> Experiment:
     """Join a recipe with its clips and features; whatever is wrong is said before anything is trained."""
     joined: dict[str, Dataset] = {}
@@ -213,7 +248,7 @@ def _prepared(recipe: Recipe, stages: tuple[Experiment, ...], joined: dict[str, 
         told.append(RANDOM_NOTE)
     if recipe.context != "none":
         told.append(HEARD[recipe.context])
-    told += [*found.notes, *protocol.leaks(clips, division, recipe)]
+    told += [*found.notes, *protocol.leaks(clips, division, recipe), *twins.told(found, division)]
     if recipe.test_without:
         told.append(f"Dev and test clips are scored without {', '.join(recipe.test_without)}.")
     return Experiment(recipe, found, division, stages, tuple(told))

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fuse import record
+import manifests
+from fuse import record, score_tables
 from fuse.result import Run
 from manifests.labels import TASKS
 
@@ -15,9 +16,23 @@ Rows = tuple[list[str], list[list[str]], int]
 
 FOLDS = "The model on test, averaged over seeds; least and greatest are over folds and seeds."
 MISSING = "What the model says of the test clips when a modality is taken from all of them."
+THINNED = (
+    "What the model says of the test clips while a growing share of the modalities that they have is missing at "
+    "random: so many on average, and every clip keeps one. What is missing follows from the clip's id and the "
+    "modality's name alone and stays missing at all higher shares, so that seeds, models and runs are asked about the "
+    "same gaps."
+)
 CLASSES = "On test, in percent; counts are added over folds and seeds."
 CONFUSION = "Numbers count clips, added over folds and seeds; colour is the share of the true class."
 AS_GIVEN = "The weights were scored as given."
+BESIDE = (
+    "The paper's number stands here where features, model and protocol are the paper's; concat is the plain fusion of "
+    "the same features, on the same test clips."
+)
+UNLAID = (
+    "No run of concat, the plain fusion that a model has to beat, has these features, tasks, folds and test clips. "
+    "This makes one; the command of this run then writes this report again, with both:"
+)
 THRESHOLD = "A class counts as there from the threshold on."
 
 
@@ -104,6 +119,64 @@ def training(run: Run) -> Rows:
 def provenance(run: Run) -> Rows:
     """Return where the numbers come from."""
     return ["what", "value"], list(_flat(run.provenance)), 2
+
+
+def beside(run: Run) -> Rows:
+    """Return the model's scores on test, and below each what it is held against."""
+    own = {(one.task, one.corpus): one for one in run.lines if (one.role, one.split) == ("model", "test")}
+    rows = []
+    for (task, corpus), line in own.items():
+        near = [one for one in run.beside if (one.task, one.corpus) == (task, corpus)]
+        for metric in dict.fromkeys(one.metric for one in near if one.metric in line.scores[0].values):
+            mine = shown(metric, line.mean(metric), line.spread(metric))
+            rows.append([task, corpus, metric, run.model, "this run", mine])
+            rows += [
+                [task, corpus, metric, one.name, one.where, shown(metric, one.mean, one.spread)]
+                for one in near
+                if one.metric == metric
+            ]
+    return ["task", "corpus", "metric", "what", "where", "score"], rows, 5
+
+
+def shown(metric: str, mean: float, spread: float | None) -> str:
+    """Return a score, with its deviation where it has one."""
+    return score_tables.number(metric, mean) if spread is None else score_tables.with_spread(metric, mean, spread)
+
+
+def sources(run: Run) -> Rows:
+    """Return whose features the run is made of."""
+    header = ["modality", "entry of the cache", "encoder", "what it does", "licence", "weights", "trained on"]
+    rows = [
+        [
+            *(one.modality, one.entry, one.encoder),
+            *(said or score_tables.DASH for said in (one.does, one.licence, one.weights, one.trained_on)),
+        ]
+        for one in run.sources
+    ]
+    return header, rows, len(header)
+
+
+def untold(run: Run) -> str:
+    """Name the entries beside which nobody left a word."""
+    names = [one.entry for one in run.sources if not one.told]
+    return f"No about.json lies beside {', '.join(names)}: whose work they are is not known here." if names else ""
+
+
+def terms(run: Run) -> list[str]:
+    """Say on what terms each corpus may be used, as far as its reader knows."""
+    known = [corpus for corpus in run.corpora if corpus in manifests.corpus_names()]
+    said = [f"Terms of {corpus}: {manifests.corpus_module(corpus).LICENCE.name}." for corpus in known]
+    if unknown := [corpus for corpus in run.corpora if corpus not in known]:
+        said.append(f"No reader is named {', '.join(unknown)}; its terms stand in its manifest.")
+    return said
+
+
+def citations(run: Run) -> list[str]:
+    """Return what to cite in BibTeX, each once: the corpora, then those whose features these are."""
+    known = [corpus for corpus in run.corpora if corpus in manifests.corpus_names()]
+    cited = [manifests.corpus_module(corpus).BIBTEX for corpus in known]
+    cited += [one.bibtex.get(whose, "") for whose in ("corpus", "encoder") for one in run.sources]
+    return list(dict.fromkeys(one.strip() for one in cited if one.strip()))
 
 
 def _classes_of(task: str) -> str:

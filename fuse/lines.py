@@ -11,9 +11,10 @@ import numpy as np
 from fuse import intervals
 from fuse.judged import MAIN, Judged, View, joined, main_score
 
-Role = Literal["floor", "model", "part", "ablation"]
-ROLES: tuple[Role, ...] = ("floor", "model", "part", "ablation")
-"""What the model has to beat; the model; what a part of it says on its own; what it says without a modality."""
+Role = Literal["floor", "model", "part", "ablation", "thinned"]
+ROLES: tuple[Role, ...] = ("floor", "model", "part", "ablation", "thinned")
+"""What the model has to beat; the model; what a part of it says on its own; what it says without a modality, and while
+a share of them is missing at random."""
 
 
 @dataclass(frozen=True)

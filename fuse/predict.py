@@ -1,36 +1,74 @@
 """What a model says of clips: shares of each class, and which classes are there where several may be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fuse import decide, models
+from fuse import decide, models, seams
+from fuse.batch import Batch
 from fuse.data import Dataset
 from fuse.judged import Shares
 from fuse.result import Predicted
 from manifests.labels import TASKS
 
 AT_ONCE = 64
+NONE: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def shares(
-    model: nn.Module, data: Dataset, clips: Sequence[int], without: Sequence[str] = (), *, half: bool = False
+    model: nn.Module,
+    data: Dataset,
+    clips: Sequence[int],
+    without: Sequence[str] = (),
+    *,
+    lacking: Mapping[str, Tensor] = NONE,
+    half: bool = False,
 ) -> dict[str, Shares]:
-    """Return what each output of a model says of the examples of some clips, one row for each."""
+    """Return what each output of a model says of the examples of some clips, one row for each.
+
+    All are shown without some modalities, and those of all clips (bool) that lack another without that one, too.
+    """
     examples = data.examples(clips)
     found: dict[str, Tensor] = {}
     model.eval()
     with torch.inference_mode():
-        for chosen, batch in data.batches(_by_clip(data, examples), AT_ONCE):
-            everyone = torch.ones(len(batch), dtype=torch.bool, device=data.device)
+        for chosen, batch in _shown(data, examples, without, lacking):
             with torch.autocast(data.device.type, torch.bfloat16, enabled=half):
-                logits = model(batch.without(dict.fromkeys(without, everyone)))
+                logits = model(batch)
             for name, one in logits.items():
                 rows = found.setdefault(name, torch.zeros(len(data.clip_of), one.shape[1]))
                 rows[chosen] = _activated(name, one.float()).cpu()
     return {name: rows[examples].double().numpy() for name, rows in found.items()}
+
+
+def vectors(
+    model: nn.Module, data: Dataset, clips: Sequence[int], without: Sequence[str] = (), *, half: bool = False
+) -> Shares:
+    """Return what the heads of a model read of some clips (clips, d): the mean over the examples of each."""
+    examples, read = data.examples(clips), [seams.representation(model)]
+    order, found = [], []
+    with torch.inference_mode():
+        for chosen, batch in _shown(data, examples, without):
+            with torch.autocast(data.device.type, torch.bfloat16, enabled=half):
+                (values,) = seams.given(model, read, batch)
+            order.append(chosen)
+            found.append(values.flatten(1).float().cpu())
+    rows = torch.zeros(len(data.clip_of), found[0].shape[1])
+    rows[torch.cat(order)] = torch.cat(found)
+    return _mean(data, clips, rows[examples].double().numpy())
+
+
+def _shown(
+    data: Dataset, examples: Tensor, without: Sequence[str], lacking: Mapping[str, Tensor] = NONE
+) -> Iterator[tuple[Tensor, Batch]]:
+    """Yield examples in batches, as if some or all of them lacked a modality."""
+    for chosen, batch in data.batches(_by_clip(data, examples), AT_ONCE):
+        everyone = torch.ones(len(batch), dtype=torch.bool, device=data.device)
+        gone = {modality: clips[data.clip_of[chosen]].to(data.device) for modality, clips in lacking.items()}
+        yield chosen, batch.without(gone | dict.fromkeys(without, everyone))
 
 
 def _by_clip(data: Dataset, examples: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fuse import embedding
 from fuse.judged import NUMBERS, Shares, View
 from fuse.lines import Line
 from fuse.result import Fold, Outcome, Part, Run, confusion
@@ -25,7 +26,8 @@ def numbers(run: Run) -> dict[str, Any]:
     """Return the whole report in numbers, as JSON can hold it."""
     scores: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = {}
     for line in run.lines:
-        scores.setdefault(line.task, {}).setdefault(line.corpus, {}).setdefault(line.split, []).append(_line(line))
+        of_task = scores.setdefault(line.task, {}).setdefault(line.corpus, {})
+        of_task.setdefault(line.split, []).append({**_line(line), **_rate(run, line)})
     matrices: dict[str, dict[str, dict[str, Any]]] = {}
     for task, corpus, split in run.scored:
         if run.views[task, corpus] == "single":
@@ -42,8 +44,12 @@ def numbers(run: Run) -> dict[str, Any]:
             "views": {task: {c: view for (t, c), view in run.views.items() if t == task} for task in run.tasks},
             "scores": scores,
             "confusion": matrices,
+            "beside": [asdict(one) for one in run.beside],
+            "plain_by": run.plain_by,
+            "map": _map(run),
             "folds": [_fold(fold) for fold in run.folds],
             "command": run.command,
+            "sources": [asdict(one) for one in run.sources],
             "provenance": run.provenance,
         }
     )
@@ -102,6 +108,29 @@ def _line(line: Line) -> dict[str, Any]:
     }
 
 
+def _rate(run: Run, line: Line) -> dict[str, float]:
+    return {"missing": run.rates[line.name]} if line.role == "thinned" else {}
+
+
+def _map(run: Run) -> dict[str, Any] | None:
+    """Return where clips lie in the plane, and how often neighbours share a class."""
+    drawn, fold = embedding.of(run), run.folds[0]
+    if drawn is None or drawn.spoilt:
+        return None
+    part = fold.parts["test"]
+    found = {task: drawn.nearest(classes) for task, classes in embedding.classes(run).items()}
+    return {
+        "fold": fold.name,
+        "seed": fold.outcomes[0].seed,
+        "how": drawn.how,
+        "clips": [
+            {"corpus": part.corpora[i], "clip": part.ids[i], "x": round(x, 3), "y": round(y, 3)}
+            for i, (x, y) in zip(drawn.rows, drawn.points.tolist(), strict=True)
+        ],
+        "nearest": {task: asdict(one) for task, one in found.items() if one},
+    }
+
+
 def _fold(fold: Fold) -> dict[str, Any]:
     seeds = [
         {"seed": one.seed, "epoch": one.epoch, "thresholds": one.thresholds, "history": one.history}
@@ -121,7 +150,7 @@ def _clips(run: Run, fold: Fold, outcome: Outcome, task: str, split: str) -> Ite
     for i, corpus in enumerate(part.corpora):
         if corpus not in scored:
             continue
-        shares, sets, truth = counted.shares[i], counted.sets, part.truth[task][i]
+        shares, sets, label = counted.shares[i], counted.sets, part.truth[task][i]
         yield {
             "corpus": corpus,
             "fold": fold.name,
@@ -130,14 +159,14 @@ def _clips(run: Run, fold: Fold, outcome: Outcome, task: str, split: str) -> Ite
             "task": task,
             "clip": part.ids[i],
             "speaker": part.speakers[i],
-            "truth": "" if np.isnan(truth).any() else _truth(task, truth),
+            "truth": "" if np.isnan(label).any() else truth(task, label),
             "predicted": said(task, run.views[task, corpus], shares, None if sets is None else sets[i]),
             "no_features": int(part.featureless[i]),
             **_shares(task, shares),
         }
 
 
-def _truth(task: str, label: Shares) -> str | float:
+def truth(task: str, label: Shares) -> str | float:
     """Return every class that has a share, the greatest first, so that the first is the one that is scored alone."""
     if TASKS[task].kind == "score":
         return round(float(label[0]), DECIMALS)

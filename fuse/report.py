@@ -5,6 +5,7 @@ Nothing is read from anywhere else, so the same run gives the same report.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ FILES = (
 
 def table(run: Run) -> str:
     """Return the scores as Markdown tables that are also aligned for a terminal."""
-    return score_tables.scores(run.lines)
+    return score_tables.scores([line for line in run.lines if line.role != "thinned"])
 
 
 def write(run: Run, folder: Path) -> Path:
@@ -67,12 +68,14 @@ def text(run: Run) -> str:
         *(f"> **Note:** {escape(warning)}" for warning in run.warnings),
         escape(facts.summary(run)),
         f"## Scores\n\n{facts.reading(run)}\n\n{score_tables.explained(run.lines)}\n\n{_scores(run)}",
+        *_beside(run),
         *_folds(run),
         *_missing(run),
         f"## Clips\n\n{escape(words)}\n\n{markdown.table(*counted)}",
         *_classes(run),
         *_confusion(run),
         f"## Training\n\n{_training(run)}",
+        f"## Sources\n\n{_sources(run)}",
         f"## Provenance\n\n{markdown.table(*facts.provenance(run))}",
         f"## Again\n\n    {' '.join(run.command.split())}",
         FILES,
@@ -81,7 +84,28 @@ def text(run: Run) -> str:
 
 
 def _scores(run: Run) -> str:
-    return score_tables.scores([line for line in run.lines if line.role != "ablation"])
+    return score_tables.scores([line for line in run.lines if line.role not in {"ablation", "thinned"}])
+
+
+def _beside(run: Run) -> Iterator[str]:
+    if (found := facts.beside(run))[1]:
+        yield f"## Beside others\n\n{facts.BESIDE}\n\n{markdown.table(*found)}"
+    if run.plain_by:
+        yield f"{facts.UNLAID}\n\n{_fenced(run.plain_by)}"
+
+
+def _sources(run: Run) -> str:
+    said = [escape(words) for words in (*facts.terms(run), facts.untold(run)) if words]
+    table = [markdown.table(*facts.sources(run))] if run.sources else []
+    cited = [_fenced("\n\n".join(citations), "bibtex")] if (citations := facts.citations(run)) else []
+    return "\n\n".join([*table, *said, *cited])
+
+
+def _fenced(text: str, language: str = "") -> str:
+    """Return text that stands as it is, in a fence longer than any that it holds."""
+    lines = ("".join(x if x.isprintable() else " " for x in line) for line in text.splitlines())
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return "\n".join([fence + language, *lines, fence])
 
 
 def _folds(run: Run) -> Iterator[str]:
@@ -92,6 +116,8 @@ def _folds(run: Run) -> Iterator[str]:
 def _missing(run: Run) -> Iterator[str]:
     if any(line.role == "ablation" for line in run.lines):
         yield f"## Missing modalities\n\n{facts.MISSING}\n\n{score_tables.missing(run.lines)}"
+    if run.rates:
+        yield f"## Modalities missing at random\n\n{facts.THINNED}\n\n{score_tables.thinned(run.lines)}"
 
 
 def _classes(run: Run) -> Iterator[str]:

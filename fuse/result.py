@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuse import metrics
+from fuse import metrics, missing
+from fuse.embedding import Embedded
 from fuse.judged import Judged, Shares, View, in_form, view_of
 from fuse.lines import ROLES, Interval, Line, Role, line
+from fuse.sources import Source
 from manifests.labels import TASKS
 
 
@@ -85,10 +87,14 @@ class Outcome:
     """Name of a part of the model, such as a modality, to what it says on its own."""
     ablated: Mapping[str, Predictions] = field(default_factory=dict)
     """Name of what was taken away, such as `without audio`, to what the model then says; test alone."""
+    thinned: Mapping[float, Predictions] = field(default_factory=dict)
+    """The share of modalities that is missing at random to what the model then says; test alone."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Task to the share from which on a class counts as there, where several may be."""
     seconds: float = 0.0
     """What its epochs took."""
+    embedded: Embedded | None = None
+    """What its heads read of test clips; of one seed on one fold alone."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ class Fold:
                 yield Said("part", name, one.seed, predictions)
             for name, predictions in one.ablated.items():
                 yield Said("ablation", name, one.seed, predictions)
+            for rate, predictions in one.thinned.items():
+                yield Said("thinned", missing.name(rate), one.seed, predictions)
 
     def counted(self, predictions: Predictions, split: str, task: str) -> Predicted:
         """Return what counts of what is said: of a clip without any feature that is the majority."""
@@ -140,6 +148,20 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A score from elsewhere that the run's own is held against."""
+
+    name: str
+    corpus: str
+    task: str
+    metric: str
+    mean: float
+    spread: float | None = None
+    where: str = ""
+    """A run's folder, or the row of a paper's table."""
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything that a report is made of."""
 
@@ -159,6 +181,12 @@ class Run:
     """How many numbers were trained."""
     voted: frozenset[str] = frozenset()
     """Corpora whose soft labels are votes for one class."""
+    beside: tuple[Beside, ...] = ()
+    """What it is held against."""
+    plain_by: str = ""
+    """What to type for the plain fusion that should stand beside it, and does not."""
+    sources: tuple[Source, ...] = ()
+    """Whose features it is made of."""
 
     def __post_init__(self) -> None:
         if not self.folds or not all(fold.outcomes for fold in self.folds):
@@ -178,6 +206,11 @@ class Run:
     def splits(self) -> tuple[str, ...]:
         """Return the splits that are scored."""
         return tuple(self.folds[0].outcomes[0].predictions)
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Return which share of modalities is missing in each line that is named after it."""
+        return {missing.name(rate): rate for rate in self.folds[0].outcomes[0].thinned}
 
     @cached_property
     def views(self) -> dict[tuple[str, str], View]:

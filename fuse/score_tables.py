@@ -52,6 +52,12 @@ def missing(lines: Sequence[Line], draw: Draw = table) -> str:
     return "\n\n".join(_missing(view, of_view, draw) for view, of_view in chosen)
 
 
+def thinned(lines: Sequence[Line], draw: Draw = table) -> str:
+    """Return what the model scores on test while a share of modalities is missing, and what that changes."""
+    chosen = _by_view(_on_test(lines, {"model", "thinned"}))
+    return "\n\n".join(_missing(view, of_view, draw) for view, of_view in chosen)
+
+
 def classes(run: Run, draw: Draw = table) -> str:
     """Return precision, recall and F1 of each class on test, from counts added over folds and seeds."""
     rows = []
@@ -99,7 +105,7 @@ def _missing(view: View, lines: Sequence[Line], draw: Draw) -> str:
     rows = []
     for line in lines:
         change = line.mean(main) - whole[line.task, line.corpus]
-        shown = number(main, change, sign=True) if line.role == "ablation" else ""
+        shown = "" if line.role == "model" else number(main, change, sign=True)
         rows.append([line.task, line.corpus, line.name, *(_score(line, metric) for metric in ids), shown])
     return draw(["task", "corpus", "line", *ids, f"change of {main}"], rows, 3)
 

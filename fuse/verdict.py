@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 
+from fuse.chance import learnt
 from fuse.lines import Line
 from fuse.result import Run
 from fuse.score_tables import NOT_SHARES, number, with_spread
@@ -21,14 +22,21 @@ def reached(run: Run, task: str, corpus: str) -> str:
         said += f" (95 % interval {number(metric, interval.low)} to {number(metric, interval.high)})"
     floors = [line for line in lines if line.role == "floor" and math.isfinite(line.mean(metric))]
     if not floors or not math.isfinite(mean):
-        return f"{said}."
+        return f"{said}{_others(run, model)}."
     best = max(floors, key=lambda line: line.mean(metric))
     floor = best.mean(metric)
     if interval and interval.low <= floor <= interval.high:
         stands = "which lies within that interval"
     else:
         stands = "which it beats" if floor < mean else "which it does not reach"
-    return f"{said}; the best floor is {best.name} with {number(metric, floor)}, {stands}."
+    return f"{said}; the best floor is {best.name} with {number(metric, floor)}, {stands}{_others(run, model)}."
+
+
+def _others(run: Run, model: Line) -> str:
+    """Say in half a sentence what is reached elsewhere."""
+    cell = model.task, model.corpus, model.main
+    near = [one for one in run.beside if (one.task, one.corpus, one.metric) == cell and math.isfinite(one.mean)]
+    return "".join(f"; {one.name} reaches {number(one.metric, one.mean)} ({one.where})" for one in near)
 
 
 def carried(run: Run, task: str, corpus: str) -> str:
@@ -39,6 +47,8 @@ def carried(run: Run, task: str, corpus: str) -> str:
         return f"The only modality is {modalities[0]}."
     named: dict[tuple[str, str], Line] = {(line.role, line.name): line for line in lines}
     (model,) = [line for line in lines if line.role == "model"]
+    if model.together and not learnt(model.together):
+        return f"No modality carried it: given to clips at random, the same answers score as much {model.main}."
     for role, name, say in (
         ("ablation", "without {}", _lost),
         ("part", "{}", _alone),

@@ -1,6 +1,7 @@
 """A headless browser that opens a file and tells what a reader would see: errors, the page as it stands, pictures.
 
 It is spoken to through two pipes, so there is neither a port nor a network; Debian's package is `chromium`.
+What a test shows with `page.keep("name")` lies in `.pictures/` of the checkout afterwards, for people to look at.
 """
 
 import base64
@@ -19,10 +20,12 @@ import pytest
 PHONE, DESKTOP = 390, 1280
 """Widths in pixels."""
 LONGEST_S = 60
+PICTURES = Path(__file__).parents[1] / ".pictures"
+"""Written anew by each run."""
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars"),
     *("--disable-dev-shm-usage", "--no-first-run", "--disable-extensions", "--disable-background-networking"),
-    *("--force-color-profile=srgb", "--host-resolver-rules=MAP * ~NOTFOUND"),
+    *("--force-color-profile=srgb", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
 
 
@@ -174,12 +177,17 @@ class Page:
             more = text if kind == "keyDown" else {}
             self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
 
-    def picture(self, path=None, *, whole=True):
-        """Return the page as a PNG, whole or what is in the window, and keep it where a path is given."""
+    def picture(self, *, whole=True):
+        """Return the page as a PNG, whole or what is in the window."""
         if whole:
             self.size(min(int(self.run("document.documentElement.scrollHeight")), 16000))
         data = base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"])
-        if path:
-            Path(path).write_bytes(data)
         self.size(900)
+        return data
+
+    def keep(self, name, *, whole=True):
+        """Keep a picture of the page, as it stands now, as test output; return it."""
+        PICTURES.mkdir(exist_ok=True)
+        data = self.picture(whole=whole)
+        (PICTURES / f"{name}.png").write_bytes(data)
         return data

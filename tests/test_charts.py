@@ -61,6 +61,42 @@ def test_dots_and_their_mean():
     assert root.find("desc").text == "one 20 %, 40 %; two \N{EN DASH}."
 
 
+def test_decline_by_hand():
+    """A ring at the whole, a dot at each share that is known, whiskers of a spread's length, a level below."""
+    points = [(0.0, 0.8, 0.1), (0.1, np.nan, 0.1), (0.5, 0.4, 0.0)]
+    root = picture(charts.decline("mf1", "missing", points, 0.2, percent=True))
+    assert [one.get("class") for one in root.findall("circle")] == ["dot s1", "dot s1", "ring s1"]
+    ring, dot = root.findall("circle")[2], root.findall("circle")[1]
+    (whisker,) = [one for one in root.findall("line") if one.get("class") == "whisker"]
+    (level,) = [one for one in root.findall("line") if one.get("class") == "ideal"]
+    long, drop = (float(whisker.get("y1")) - float(whisker.get("y2")), float(dot.get("cy")) - float(ring.get("cy")))
+    assert long == pytest.approx(drop / 2, abs=0.2)
+    assert float(level.get("y1")) - float(dot.get("cy")) == pytest.approx(drop / 2, abs=0.2)
+    assert level.get("y1") == level.get("y2")
+    assert root.find("desc").text.startswith("80 % at 0%; \N{EN DASH} at 10%; 40 % at 50%; the majority has 20 %")
+    without = picture(charts.decline("corr", "missing", points, np.nan, percent=False))
+    assert not [one for one in without.findall("line") if one.get("class") == "ideal"]
+
+
+def test_scatter_tells_kinds_by_colour_and_by_shape():
+    """Eight kinds are eight pairs of both, in the legend, too; who has none is faint and below, a name is a text."""
+    names = [*"abcdefg", HOSTILE]
+    points = [(float(i), float(-i)) for i in range(9)]
+    made = charts.scatter("Map", points, [*range(8), -1], names, [f"{HOSTILE}{i}" for i in range(9)])
+    root = picture(made)
+    marks = root.findall("path")
+    assert len({(one.get("class"), one.get("d")) for one in marks}) == 9
+    assert marks[0].get("class") == "faint"
+    assert [one.find("title").text for one in marks[1:3]] == [f"{HOSTILE}0: a", f"{HOSTILE}1: b"]
+    assert marks[0].find("title").text == f"{HOSTILE}8: no label"
+    assert made.count("<li>") == 8
+    assert all(made.count(one.get("d")) >= 2 for one in marks)
+    places = [tuple(map(float, re.findall(r"[\d.]+", one.get("transform"))[:2])) for one in marks[1:]]
+    assert places == sorted(places)
+    assert all(0 < x < charts.WIDTH and 0 < y < 400 for x, y in places)
+    assert "<img" not in made
+
+
 def test_reliability_by_hand():
     """A bin of which half is right reaches half of the height; empty bins are not drawn."""
     root = picture(charts.reliability("r", [None] * 9 + [Bin(4, 0.95, 0.5)]))
@@ -83,3 +119,10 @@ def test_axes_hold_anything(values):
     scale = Scale.over(values, 0, 100)
     assert all(0 <= float(scale(value)) <= 100 for value in values if np.isfinite(value))
     assert 2 <= len(scale.ticks()) <= 6
+
+
+@pytest.mark.parametrize("high", np.linspace(0.11, 1.1, 34))
+def test_every_axis_has_at_least_two_ticks(high):
+    """Wherever it ends, an axis can be read; epochs are whole numbers."""
+    assert 2 <= len(Scale(0.055, high, 0, 100).ticks()) <= 6
+    assert all(float(tick).is_integer() for tick in Scale(1, 10 * high, 0, 100).ticks(whole=True))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import manifests
-from fuse import experiment, models, predict, recipe
+from fuse import experiment, missing, models, predict, recipe, seams
 from fuse.experiment import prepare
 from manifests import Manifest
 from manifests.labels import TASKS
@@ -234,6 +234,49 @@ def test_ablation_takes_each_modality_away_once():
     assert ablated.keys() == {"without video", "without text"}
     both = predict.shares(seed.best(), seed.data, seed.split.test, ("audio", "text"))
     np.testing.assert_allclose(ablated["without text"]["test"]["emotion"].shares, both["emotion"])
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize(("model", "settings"), [("concat", ()), ("turns", ("config.width=8", "config.context=both"))])
+def test_modalities_are_taken_at_random_in_growing_shares(model, settings):
+    """Of each test clip those go that its id says, also where the model looks at whole conversations."""
+    one = prepared("ablate=true", *settings, model=model)
+    seed = trained(one)
+    outcome = one.outcome(seed)
+    assert tuple(outcome.thinned) == missing.rates(3)
+    test = list(seed.split.test)
+    batch = seed.data.batch(torch.tensor(test))
+    has = dict.fromkeys(seed.data.sources, np.ones(len(test), bool))
+    gone_from = missing.gone_from([("demo", clip) for clip in batch.ids], has)
+    for rate, predictions in outcome.thinned.items():
+        assert predictions.keys() == {"test"}
+        gone = {modality: torch.from_numpy(above < rate) for modality, above in gone_from.items()}
+        with torch.no_grad():
+            logits = seed.best()(batch.without(gone))
+        np.testing.assert_allclose(predictions["test"]["emotion"].shares, logits["emotion"].softmax(dim=1), atol=1e-5)
+    assert not prepared().outcome(trained(prepared())).thinned
+    whole = prepared("ablate=true", "test_without=audio")
+    assert tuple(whole.outcome(trained(whole)).thinned) == missing.rates(2)
+    single = prepared("ablate=true", "modalities=text")
+    assert not single.outcome(trained(single)).thinned
+
+
+def test_what_heads_read_is_kept_of_one_seed_on_one_fold(roots):  # noqa: ARG001 - it says where the cache lies
+    """Of every test clip that has a feature, as the model gives it; other seeds and models without it keep nothing."""
+    made = fuse_kit.clips()
+    fuse_kit.store(made, missing=lambda _, clip: clip.id == "test_2")
+    one = prepared("seeds=2")
+    seed, other = trained(one), trained(one, seed=1)
+    found = one.outcome(seed).embedded
+    assert found.rows == (0, 1, 3, 4, 5, 6, 7)
+    clips = [seed.split.test[row] for row in found.rows]
+    model = seed.best()
+    (expected,) = seams.given(model, [seams.representation(model)], seed.data.batch(torch.tensor(clips)))
+    np.testing.assert_allclose(found.vectors, expected, atol=1e-6)
+    assert one.outcome(other).embedded is None
+    del seed.model.representation
+    seed.model.representation = lambda read: read
+    assert one.outcome(seed).embedded is None
 
 
 @pytest.mark.usefixtures("clips")

@@ -1,6 +1,7 @@
 """The page of a run: what it says can be worked out by hand, and a reader sees it in a browser without an error."""
 
 import dataclasses
+import re
 import time
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ from run_kit import EMOTION, SENTIMENT, both, fold, outcome, part, run, sole, tw
 from test_report import SETS
 
 from fuse import insight, verdict
+from fuse.embedding import Embedded
 from fuse.pages import of_run
 from fuse.result import Part, Predicted
 from manifests.labels import TASKS
@@ -29,6 +31,12 @@ def without(**said_then):
     """Return a run that is right, and what it says without each modality."""
     lost = {f"without {modality}": {"test": both(words)} for modality, words in said_then.items()}
     return run(fold(outcomes=(outcome(0, both(RIGHT), ablated=lost),)))
+
+
+def mapped(vectors, **more):
+    """Return a run that is right, and whose heads read this of the first clips."""
+    drawn = Embedded(tuple(range(len(vectors))), np.asarray(vectors, dtype=float))
+    return run(fold(outcomes=(outcome(0, both(RIGHT), embedded=drawn),)), **more)
 
 
 class Words(HTMLParser):
@@ -61,6 +69,40 @@ def test_every_section_stands_where_there_is_something_to_show():
     assert "this run has none" in numbers.text
     assert "Not asked for" in numbers.text
     assert "no parts" in numbers.text
+
+
+def test_a_map_for_each_task_with_classes():
+    """Two pictures of the same clips, with neighbours beside chance; what was not drawn is said, numbers have none."""
+    page = of_run.html(mapped([[1, 0], [0.1, 1], [0, 1], [0.9, 0.1]]))
+    words = Words(page)
+    assert words.titles.index("Map") == words.titles.index("Missing modalities") + 1
+    assert {"Map by emotion", "Map by sentiment"} <= set(
+        words.text.splitlines() + re.findall("<title>(.*?)</title>", page)
+    )
+    assert "4 of 4 test clips, seed 0" in words.text
+    assert "same class for 67% of clips, by chance for 33%" in words.text
+    assert "same class for 0% of clips, by chance for 33%" in words.text
+    assert "is not drawn: it is the same for every clip" in Words(of_run.html(mapped(np.ones((4, 2))))).text
+    numbers = sole("sentiment_score", (-1.0, 0.5, 2.0, None), [-2.0, 0.5, 1.0, 9.0], 0.2)
+    (seed,) = numbers.outcomes
+    drawn = dataclasses.replace(seed, embedded=Embedded((0, 1, 2), np.eye(3)))
+    assert (
+        "Only tasks with one class per clip are drawn"
+        in Words(of_run.html(run(dataclasses.replace(numbers, outcomes=(drawn,))))).text
+    )
+
+
+def test_modalities_missing_at_random_are_a_curve_and_a_table():
+    """They stand below the ablation and in no other section; without them there is no curve."""
+    lost = {0.1: {"test": both(RIGHT)}, 0.5: {"test": both(["happy"] * 4)}}
+    ablated = {"without audio": {"test": both(RIGHT)}}
+    page = of_run.html(run(fold(outcomes=(outcome(0, both(RIGHT), thinned=lost, ablated=ablated),))))
+    section = page.partition('id="missing-modalities"')[2].partition("</section>")[0]
+    assert section.count("<svg") == section.count('class="plot"') + 2 * 2
+    assert "100 % at 0%; 100 % at 10%; 40 % at 50%" in section
+    assert "50 % missing" in section
+    assert "50 % missing" not in page.replace(section, "")
+    assert "growing share" not in of_run.html(without(audio=RIGHT))
 
 
 def test_a_run_without_labels_or_training_still_has_a_page():
@@ -198,14 +240,16 @@ def file(tmp_path_factory):
     """Write a page with everything on it."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     lost = {f"without {modality}": {"test": both(["happy"] * 4)} for modality in ("audio", "video")}
-    one = outcome(0, both(["sad", "fear", "anger", "sad"], ["neutral"] * 4), ablated=lost)
+    less = {rate: {"test": both(["happy"] * 4)} for rate in (0.1, 0.5)}
+    drawn = Embedded(tuple(range(4)), np.eye(4, 3))
+    one = outcome(0, both(["sad", "fear", "anger", "sad"], ["neutral"] * 4), ablated=lost, thinned=less, embedded=drawn)
     path.write_text(of_run.html(run(fold(outcomes=(one,)))), encoding="utf-8")
     return path
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
-def test_no_errors_and_nothing_asked_for_at_any_width(browser, file, dark, tmp_path):
+def test_no_errors_and_nothing_asked_for_at_any_width(browser, file, dark):
     """The console is empty, only the file itself is read, and no width makes the page scroll sideways."""
     for width in (PHONE, 820, 1400):
         page = browser.open(file, width=width, dark=dark)
@@ -213,7 +257,7 @@ def test_no_errors_and_nothing_asked_for_at_any_width(browser, file, dark, tmp_p
         assert page.fetched == [file.as_uri()]
         assert page.overflow == 0
         assert page.run("getComputedStyle(document.documentElement).colorScheme") == ("dark" if dark else "light")
-        assert len(page.picture(tmp_path / f"{width}.png")) > 20_000
+        assert len(page.keep(f"run-{width}-{'dark' if dark else 'light'}")) > 20_000
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import dataclasses
 import fuse_kit
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from features import Windows
@@ -98,6 +99,48 @@ def test_clips_can_be_scored_without_a_modality():
     assert not batch.present["audio"].any()
     assert batch.present["video"].all()
     np.testing.assert_allclose(found["emotion"], 1 / 7)
+
+
+@pytest.mark.parametrize("windows", ["keep", "vote"])
+def test_some_clips_can_lack_a_modality_and_others_not(windows):
+    """Clips that are said to lack it answer as if they had never had it, in all their windows, and others as ever."""
+    clips = fuse_kit.clips()
+    stored(clips, windows=2)
+    data = joined(clips, *(["data.windows=vote"] if windows == "vote" else []))
+    lacks = torch.zeros(len(clips), dtype=torch.bool)
+    lacks[DEV[::3]] = True
+    found, whole = (
+        predict.shares(Reads("emotion"), data, DEV[::-1], lacking=x)["emotion"] for x in ({"audio": lacks}, {})
+    )
+    rows = lacks[data.clip_of[data.examples(DEV[::-1])]].numpy()
+    assert 0 < rows.sum() < len(rows)
+    np.testing.assert_allclose(found[rows], 1 / 7)
+    np.testing.assert_array_equal(found[~rows], whole[~rows])
+
+
+class Heads(nn.Module):
+    """A model whose heads read, for each clip, its mean audio features and twice these."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.representation = nn.Parameter(torch.ones(())), nn.Identity()
+
+    def forward(self, batch):
+        """Return logits."""
+        read = batch.mean_of_steps("audio") * self.weight
+        return {"emotion": self.representation(torch.stack([read, 2 * read], dim=1))[:, 0, :7]}
+
+
+def test_what_the_heads_read_is_one_vector_for_each_clip():
+    """Axes beyond the clip's are laid one after another, windows that vote averaged, in the order of the clips."""
+    clips = fuse_kit.clips()
+    drawn = stored(clips, windows=3)
+    expected = np.stack([np.tile(drawn[clips[i].id].mean(axis=0), 2) for i in DEV[::-1]])
+    expected[:, 8:] *= 2
+    for settings in ((), ("data.windows=vote",)):
+        found = predict.vectors(Heads(), joined(clips, *settings), DEV[::-1])
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not predict.vectors(Heads(), joined(clips), DEV, ["audio"]).any()
 
 
 def test_windows_vote():

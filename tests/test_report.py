@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from run_kit import EMOTION, NAMES, SENTIMENT, both, fold, outcome, part, run, said, sole, two_folds
 
 from fuse import pictures, record, report
+from fuse.embedding import Embedded
 
 FILES = {
     "confusion_emotion.png",
@@ -73,7 +74,11 @@ def written(tmp_path_factory):
 def folded():
     """Return a run of two folds, with parts and ablations."""
     one = both(["happy"] * 4)
-    more = {"parts": {"audio": {"dev": one, "test": one}}, "ablated": {"without audio": {"test": one}}}
+    more = {
+        "parts": {"audio": {"dev": one, "test": one}},
+        "ablated": {"without audio": {"test": one}},
+        "thinned": {0.1: {"test": one}, 0.5: {"test": one}},
+    }
     folds = [
         dataclasses.replace(each, outcomes=tuple(dataclasses.replace(seed, **more) for seed in each.outcomes))
         for each in two_folds()
@@ -258,6 +263,32 @@ def test_json_has_pooled_scores_of_folds(folded):
     model = next(one for one in data["scores"]["emotion"]["demo"]["test"] if one["role"] == "model")
     assert [one["acc"] for one in model["pooled"]] == pytest.approx([3 / 7, 2 / 7])
     assert [one["name"] for one in data["folds"]] == ["one", "two"]
+
+
+def test_modalities_missing_at_random_have_a_table_of_their_own(folded):
+    """Their lines stand among no other scores; JSON has each with its rate."""
+    assert "50 % missing" not in section(folded, "Scores") + report.table(folded)
+    found = section(folded, "Modalities missing at random")
+    assert found.index("lefsa") < found.index("10 % missing") < found.index("50 % missing")
+    lines = record.numbers(folded)["scores"]["emotion"]["demo"]["test"]
+    assert [one["missing"] for one in lines if one["role"] == "thinned"] == [0.1, 0.5]
+    assert not any("missing" in one for one in lines if one["role"] != "thinned")
+
+
+def test_json_has_the_map():
+    """Each clip that is drawn has its place, and neighbours stand beside chance; what cannot be drawn is null."""
+    vectors = np.array([[1.0, 0], [0.9, 0.1], [0, 1]])
+    made = [
+        run(fold(outcomes=(outcome(0, both(["happy"] * 4), embedded=Embedded((2, 1, 0), values)),)))
+        for values in (vectors, np.ones((3, 2)))
+    ]
+    found, nothing = (record.numbers(one)["map"] for one in made)
+    assert [(one["corpus"], one["clip"]) for one in found["clips"]] == [("demo", NAMES[i]) for i in (2, 1, 0)]
+    assert found["how"] == "principal components"
+    assert all(isinstance(one[axis], float) for one in found["clips"] for axis in "xy")
+    assert found["nearest"]["emotion"] == {"clips": 3, "share": pytest.approx(2 / 3), "chance": pytest.approx(1 / 3)}
+    assert nothing is None
+    assert record.numbers(run(fold()))["map"] is None
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):

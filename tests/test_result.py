@@ -34,10 +34,10 @@ def test_lines_by_hand():
 
 
 def test_floors_come_first_and_what_the_model_is_made_of_last():
-    """Majority, other floors, the model, its parts, its ablations, for every task, corpus and split."""
+    """Majority, other floors, the model, its parts, what it says with less, for every task, corpus and split."""
     one = both(["happy"] * 4)
     more = {"parts": {"audio": {"dev": one, "test": one}}, "ablated": {"without audio": {"test": one}}}
-    made = run(fold(outcomes=(outcome(0, one, **more),)))
+    made = run(fold(outcomes=(outcome(0, one, thinned={0.1: {"test": one}, 0.5: {"test": one}}, **more),)))
     names = [(x.name, x.role) for x in made.lines if (x.task, x.split) == ("emotion", "test")]
     assert names == [
         ("majority", "floor"),
@@ -45,7 +45,10 @@ def test_floors_come_first_and_what_the_model_is_made_of_last():
         ("lefsa", "model"),
         ("audio", "part"),
         ("without audio", "ablation"),
+        ("10 % missing", "thinned"),
+        ("50 % missing", "thinned"),
     ]
+    assert made.rates == {"10 % missing": 0.1, "50 % missing": 0.5}
     assert [x.name for x in made.lines if (x.task, x.split) == ("emotion", "dev")][-1] == "audio"
 
 

@@ -6,24 +6,39 @@ Colours are names of the page's style, so that they follow light and dark. Nothi
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from fuse.insight import Bin
-from fuse.lines import ROLES, Role
+from fuse.lines import Role
 from fuse.metrics import Counts
 from fuse.pages.page import text, wide
 
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 430, 10, 218
 COLOURS = 7
-GROUPS: Mapping[Role, str] = {
+Kind = Role | Literal["beside"]
+"""Whose a bar is."""
+GROUPS: Mapping[Kind, str] = {
     "model": "the model",
+    "beside": "to compare with",
     "floor": "floors: what it has to beat",
     "part": "parts of it alone",
     "ablation": "without a modality",
+    "thinned": "with modalities missing at random",
 }
 Point = tuple[float, float]
+SHAPES = (
+    "M-1,0a1,1 0 1 0 2,0a1,1 0 1 0 -2,0z",
+    "M0-1.2L1.1.8H-1.1z",
+    "M-.9-.9H.9V.9H-.9z",
+    "M0-1.3L1.1,0 0,1.3-1.1,0z",
+    "M0,1.2L-1.1-.8H1.1z",
+    "M-.4-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4z",
+    "M0-.5L.7-1.2 1.2-.7.5,0 1.2.7.7,1.2 0,.5-.7,1.2-1.2.7-.5,0-1.2-.7-.7-1.2z",
+)
+"""Marks about one unit wide to each side: circle, triangle, square, diamond, triangle, plus, cross."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,8 @@ class Scale:
         """Return round numbers along the axis."""
         rough = (self.high - self.low) / 4
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(power * one for one in (1, 2, 5, 10) if power * one >= rough)
+        steps = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
+        step = next(power * one for one in steps if power * one >= rough)
         step = max(1.0, step) if whole else step
         return [step * number for number in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
@@ -59,7 +75,7 @@ class Scale:
 class Bar:
     """One line of a bar chart."""
 
-    role: Role
+    role: Kind
     name: str
     value: float
     shown: str
@@ -81,7 +97,7 @@ def bars(caption: str, lines: Sequence[Bar], interval: tuple[float, float] | Non
     scale = Scale(min(known), max(known) or 1.0, 0, 1000)
     band = interval if interval and all(map(math.isfinite, interval)) else None
     bodies = []
-    for role in sorted(ROLES, key=lambda role: role != "model"):
+    for role in GROUPS:
         rows = "\n".join(_bar(one, scale, band) for one in lines if one.role == role)
         head = f'<tr class="kind"><th scope="rowgroup" colspan="3">{GROUPS[role]}</th></tr>'
         bodies += [f"<tbody>{head}\n{rows}</tbody>"] if rows else []
@@ -99,6 +115,46 @@ def curves(title: str, drawn: Sequence[Curve], *, percent: bool) -> str:
     times = len(drawn) // max(1, len(names))
     desc = f"{', '.join(names)} over {across.high:.0f} epochs, {times} lines each; a ring marks the chosen epoch."
     return svg(title, desc, "".join(marks)) + _legend(names)
+
+
+def decline(
+    title: str, label: str, points: Sequence[tuple[float, float, float]], level: float, *, percent: bool
+) -> str:
+    """Return a line over a share that grows from a ring at none, each point with its spread, above a dashed level."""
+    known = [one for one in points if math.isfinite(one[1])]
+    ends = [y + side * spread for _, y, spread in known for side in (-1, 1)]
+    across = Scale(0, 1.03 * max([0.1, *(x for x, _, _ in points)]), LEFT, RIGHT)
+    up = Scale.over([*ends, level], BOTTOM, TOP)
+    marks = [_axes(across, up, label, percent=percent)]
+    if math.isfinite(level):
+        height = up(level)
+        marks.append(f'<line class="ideal" x1="{LEFT}" y1="{height}" x2="{RIGHT}" y2="{height}"/>')
+        marks.append(f'<text x="{RIGHT}" y="{float(height) - 5:.1f}" text-anchor="end">majority</text>')
+    for x, y, spread in known:
+        place = f'x1="{across(x)}" x2="{across(x)}" y1="{up(y - spread)}" y2="{up(y + spread)}"'
+        marks += [f'<line class="whisker" {place}/>'] if spread else []
+        marks.append(f'<circle class="dot s1" cx="{across(x)}" cy="{up(y)}" r="3"/>')
+    marks.append(_curve(Curve("", [(x, y) for x, y, _ in points], 0.0), across, up, 1))
+    said = "; ".join(f"{_number(y, percent=percent)} at {x:.0%}" for x, y, _ in points)
+    return svg(title, f"{said}; the majority has {_number(level, percent=percent)}.", "".join(marks))
+
+
+def scatter(
+    title: str, points: Sequence[Point], kinds: Sequence[int], names: Sequence[str], clips: Sequence[str]
+) -> str:
+    """Return clips in the plane, each kind with a colour and a shape of its own; a kind below zero is a faint speck."""
+    bottom = HEIGHT + 90
+    across = Scale.over([x for x, _ in points], 6, WIDTH - 6)
+    up = Scale.over([y for _, y in points], bottom - 6, 6)
+    size = 4.2 if len(points) < 300 else 3.0
+    marks = [f'<rect class="frame" x="0.5" y="0.5" width="{WIDTH - 1}" height="{bottom - 1}"/>']
+    for (x, y), kind, clip in sorted(zip(points, kinds, clips, strict=True), key=lambda one: one[1] >= 0):
+        said = f"{clip}: {names[kind] if kind >= 0 else 'no label'}"
+        place = f'transform="translate({across(x)} {up(y)})scale({size if kind >= 0 else 1.5})"'
+        marks.append(f'<path class="{_colour(kind)}" {place} d="{_shape(kind)}"><title>{text(said)}</title></path>')
+    counts = [sum(kind == number for kind in kinds) for number in range(len(names))]
+    said = "; ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True) if count)
+    return svg(title, f"Clips: {said}.", "".join(marks), bottom) + _kinds(names, counts)
 
 
 def dots(title: str, rows: Mapping[str, Sequence[float]], *, percent: bool) -> str:
@@ -135,6 +191,28 @@ def reliability(title: str, bins: Sequence[Bin | None]) -> str:
     marks.append(f'<line class="ideal" x1="{LEFT}" y1="{BOTTOM}" x2="{RIGHT}" y2="{TOP}"/>')
     said = "; ".join(f"{one.share:.0%} said, {one.right:.0%} right of {one.clips:,}" for one in bins if one)
     return svg(title, f"{said}.", "".join(marks))
+
+
+def histogram(title: str, label: str, counts: Sequence[int], edges: Sequence[float], *, percent: bool) -> str:
+    """Return how many clips lie in each stretch of an axis."""
+    across = Scale(edges[0], edges[-1] if edges[-1] > edges[0] else edges[0] + 1, LEFT, RIGHT)
+    up = Scale(0, max([1, *counts]), BOTTOM, TOP)
+    marks = [_grid_up(up, percent=False), _axis_across(across, label, percent=percent)]
+    for count, start, end in zip(counts, edges, edges[1:], strict=False):
+        x, tall = float(across(start)), (BOTTOM - TOP) * count / up.high
+        place = f'x="{x:.1f}" y="{BOTTOM - tall:.1f}" width="{max(1.0, float(across(end)) - x - 1):.1f}"'
+        marks.append(f'<rect class="bin s1" {place} height="{tall:.1f}"/>')
+    said = f"{_number(edges[0], percent=percent)} to {_number(edges[-1], percent=percent)}"
+    return svg(title, f"{sum(counts):,} clips from {said}; counts {', '.join(map(str, counts))}.", "".join(marks))
+
+
+def coverage(caption: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
+    """Return which share of its clips each corpus has of each encoder; nothing where it has no entry of it."""
+    cells = [
+        (name, [_cell(0, "") if share is None else _cell(share, f"{math.floor(100 * share)}") for share in shares])
+        for name, shares in rows
+    ]
+    return _heat(caption, "percent", columns, cells)
 
 
 def heat(caption: str, classes: Sequence[str], counts: Counts) -> str:
@@ -200,12 +278,21 @@ def _curve(one: Curve, across: Scale, up: Scale, colour: int) -> str:
 
 
 def _axes(across: Scale, up: Scale, label: str, *, percent: bool, whole: bool = False) -> str:
+    return _grid_up(up, percent=percent) + _axis_across(across, label, percent=percent, whole=whole)
+
+
+def _grid_up(up: Scale, *, percent: bool) -> str:
     marks = []
     for tick in up.ticks():
         y = up(tick)
         marks.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}"/>')
         said = _number(tick, percent=percent)
         marks.append(f'<text x="{LEFT - 7}" y="{float(y) + 4:.1f}" text-anchor="end">{said}</text>')
+    return "".join(marks)
+
+
+def _axis_across(across: Scale, label: str, *, percent: bool, whole: bool = False) -> str:
+    marks = []
     for tick in across.ticks(whole=whole):
         said = f"{tick:g}" if whole else _number(tick, percent=percent)
         marks.append(f'<text x="{across(tick)}" y="{BOTTOM + 18}" text-anchor="middle">{said}</text>')
@@ -237,6 +324,25 @@ def _cell(share: float, shown: str, below: str = "") -> str:
     kind = "" if share else ' class="none"'
     small = f"<small>{below}</small>" if below and share else ""
     return f'<td{kind} style="--s:{share:.2f}">{shown}{small}</td>'
+
+
+def _colour(kind: int) -> str:
+    return f"dot s{kind % COLOURS + 1}" if kind >= 0 else "faint"
+
+
+def _shape(kind: int) -> str:
+    """Return a mark; beyond seven kinds, colours come again with other marks."""
+    return SHAPES[(kind + kind // COLOURS) % len(SHAPES)] if kind >= 0 else SHAPES[0]
+
+
+def _kinds(names: Sequence[str], counts: Sequence[int]) -> str:
+    icon = '<svg viewBox="-1.3 -1.3 2.6 2.6" aria-hidden="true"><path class="{}" d="{}"/></svg>'
+    items = [
+        f"<li>{icon.format(_colour(kind), _shape(kind))}{text(name)} ({count:,})</li>"
+        for kind, (name, count) in enumerate(zip(names, counts, strict=True))
+        if count
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _legend(names: Sequence[str]) -> str:

@@ -69,7 +69,8 @@ svg text { fill: var(--soft); font-size: 12px } svg .axis { stroke: var(--soft) 
 .bars .track { padding: 0 .35rem; height: 1.7rem; vertical-align: middle; min-width: 5rem }
 .track svg { display: block; width: 100%; height: 1.7rem; overflow: visible }
 .fill-floor { fill: var(--floor) } .fill-model { fill: var(--c1) } .fill-part { fill: var(--c6) }
-.fill-ablation { fill: var(--c2) } .band { fill: var(--band) } .whisker { stroke: var(--ink); stroke-width: 1.5 }
+.fill-ablation { fill: var(--c2) } .fill-beside { fill: var(--c3) }
+.band { fill: var(--band) } .whisker { stroke: var(--ink); stroke-width: 1.5 }
 .s1 { --c: var(--c1) } .s2 { --c: var(--c2) } .s3 { --c: var(--c3) } .s4 { --c: var(--c4) } .s5 { --c: var(--c5) }
 .s6 { --c: var(--c6) } .s7 { --c: var(--c7) }
 polyline { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: round }
@@ -80,6 +81,8 @@ polyline { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: rou
   font-size: .88rem }
 .legend i { display: inline-block; width: .9em; height: .9em; border-radius: 3px; background: var(--c);
   margin-right: .4em; vertical-align: -.08em }
+.legend svg { width: .95em; height: .95em; margin-right: .35em; vertical-align: -.12em }
+.frame { fill: none; stroke: var(--rule) }
 .heat { line-height: 1.2 } .heat th, .heat td { border: 0 }
 .heat td { min-width: 3.6rem; text-align: center; padding: .35rem; border: 2px solid var(--paper); border-radius: 6px;
   background: rgba(var(--heat), calc(var(--s) * var(--most))) }
@@ -92,6 +95,9 @@ details { margin: 0 0 1rem } summary { cursor: pointer;
 .filter[hidden], tr[hidden] { display: none }
 @media (max-width: 30rem) { header { padding-top: 1.5rem } h1 { font-size: 1.55rem }
   .bars tbody th { max-width: 8rem; white-space: normal; line-height: 1.2 } }
+.line { margin: 0 0 .6rem } .line text { font-size: 11px } .clip { margin: 0 0 2rem }
+.clip:target h2 { color: var(--link) } .clip h2 { padding-top: 1.2rem; font-size: 1.05rem; overflow-wrap: anywhere }
+.trail { font-size: .92rem; margin: 0 0 .5rem }
 @media print { .theme, .filter, .skip, nav { display: none } body { font-size: 10pt } .wide { overflow: visible }
   section { break-inside: avoid-page } }
 """
@@ -123,8 +129,8 @@ for (const table of document.querySelectorAll("table.sortable"))
       rows.sort((a, b) => (up ? 1 : -1) * order(value(a, column), value(b, column)));
       table.tBodies[0].append(...rows); }; });
 
-for (const field of document.querySelectorAll(".filter")) {
-  const input = field.querySelector("input"), told = field.querySelector("output");
+for (const input of document.querySelectorAll(".filter input[data-of]")) {
+  const field = input.closest(".filter"), told = field.querySelector("output");
   const rows = [...document.getElementById(input.dataset.of).tBodies[0].rows];
   field.hidden = false;
   input.oninput = () => {

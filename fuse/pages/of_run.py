@@ -3,17 +3,17 @@
 What a run does not have is left out, or said in a plain word where a reader would look for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-import manifests
-from fuse import facts, insight, score_tables, verdict
+from fuse import embedding, facts, insight, score_tables, verdict
+from fuse.embedding import Nearest
 from fuse.insight import Agreement
 from fuse.lines import Line
 from fuse.metrics import EXPLAINED
 from fuse.pages import charts, page
 from fuse.pages.page import Section, figure, paragraph
-from fuse.result import Run, confusion
+from fuse.result import Beside, Run, confusion
 from manifests.labels import TASKS
 
 CLIPS = "hardest"
@@ -32,6 +32,7 @@ def html(run: Run) -> str:
         "Training": _training(run),
         "Calibration": _calibration(run),
         "Missing modalities": _missing(run),
+        "Map": _map(run),
         "Agreement": _agreement(run),
         "Hardest clips": _hardest(run),
         "Clips": _clips(run),
@@ -66,29 +67,43 @@ def _glance(run: Run) -> str:
         paragraph(f"{verdict.carried(run, *cell)} {verdict.reached(run, *cell)}", about=f"{cell[0]} on {cell[1]}")
         for cell in _cells(run)
     ]
-    drawn = [_bars(_tested(run, *cell)) for cell in _cells(run)]
+    drawn = [
+        _bars([one for one in _tested(run, *cell) if one.role != "thinned"], _beside(run, *cell))
+        for cell in _cells(run)
+    ]
     band = any(line.interval for line in run.lines)
     words = "The band behind the bars is the model's 95 % interval: a line that ends inside it may be as good. "
     how = "± is the sample standard deviation over seeds and folds. Bars begin at zero."
-    return "".join(said) + page.side_by_side(drawn) + paragraph(f"{words if band else ''}{how}", "soft")
+    return "".join(said) + page.side_by_side(drawn) + paragraph(f"{words if band else ''}{how}", "soft") + _others(run)
 
 
-def _bars(lines: list[Line]) -> str:
-    """Draw the main metric of every line of one task and corpus."""
+def _beside(run: Run, task: str, corpus: str) -> list[Beside]:
+    return [one for one in run.beside if (one.task, one.corpus) == (task, corpus)]
+
+
+def _others(run: Run) -> str:
+    """Say where what stands beside comes from, or how to get what does not."""
+    found = facts.beside(run)
+    told = paragraph(facts.BESIDE, "soft") + page.table(*found, caption="Beside others", head=3) if found[1] else ""
+    return told + (paragraph(facts.UNLAID, "soft") + page.code(run.plain_by) if run.plain_by else "")
+
+
+def _bars(lines: list[Line], others: Sequence[Beside] = ()) -> str:
+    """Draw the main metric of every line of one task and corpus, and of what the model is held against."""
     model = next(line for line in lines if line.role == "model")
     metric, interval = model.main, model.interval
-    bars = [charts.Bar(line.role, line.name, line.mean(metric), _shown(line, metric)) for line in lines]
+    bars = [_bar(line.role, line.name, metric, line.mean(metric), line.spread(metric)) for line in lines]
+    bars += [_bar("beside", one.name, metric, one.mean, one.spread) for one in others if one.metric == metric]
     caption = f"{model.task} on {model.corpus}: {metric} of {model.clips:,} test clips"
     return charts.bars(caption, bars, (interval.low, interval.high) if interval else None)
 
 
-def _shown(line: Line, metric: str) -> str:
-    mean, spread = line.mean(metric), line.spread(metric)
-    return score_tables.number(metric, mean) if spread is None else score_tables.with_spread(metric, mean, spread)
+def _bar(role: charts.Kind, name: str, metric: str, mean: float, spread: float | None) -> charts.Bar:
+    return charts.Bar(role, name, mean, facts.shown(metric, mean, spread))
 
 
 def _scores(run: Run) -> str:
-    lines = [line for line in run.lines if line.role != "ablation"]
+    lines = [line for line in run.lines if line.role not in {"ablation", "thinned"}]
     draw = partial(page.table, caption="Scores on dev and test", strong=run.model)
     metrics = page.folded("What the metrics are", page.items(score_tables.explained(lines).splitlines()))
     return paragraph(facts.reading(run), "soft") + metrics + score_tables.scores(lines, draw)
@@ -177,7 +192,71 @@ def _missing(run: Run) -> str:
         return paragraph("Not asked for; SET=ablate=true scores the test clips without each modality in turn.")
     drawn = [_bars([one for one in _tested(run, *cell) if one.role in {"model", "ablation"}]) for cell in _cells(run)]
     table = score_tables.missing(run.lines, partial(page.table, caption="Without a modality", strong=run.model))
-    return paragraph(facts.MISSING, "soft") + page.side_by_side(drawn) + table
+    return paragraph(facts.MISSING, "soft") + page.side_by_side(drawn) + table + _thinned(run)
+
+
+def _thinned(run: Run) -> str:
+    """Show what becomes of the main metric while a growing share of modalities is missing at random."""
+    if not run.rates:
+        return ""
+    drawn = [_decline(run, *cell) for cell in _cells(run)]
+    words = "The ring is the model with all that the clips have; whiskers reach one sample standard deviation over "
+    told = paragraph(f"{facts.THINNED} {words}seeds and folds to each side.", "soft")
+    draw = partial(page.table, caption="With modalities missing at random", strong=run.model)
+    return told + page.side_by_side(drawn) + page.folded("Every share", score_tables.thinned(run.lines, draw))
+
+
+def _decline(run: Run, task: str, corpus: str) -> str:
+    lines = _tested(run, task, corpus)
+    (model,) = [line for line in lines if line.role == "model"]
+    (usual,) = [line for line in lines if (line.role, line.name) == ("floor", "majority")]
+    metric, shares = model.main, {model.name: 0.0, **run.rates}
+    points = [
+        (shares[line.name], line.mean(metric), line.spread(metric) or 0.0)
+        for line in lines
+        if line.role in {"model", "thinned"}
+    ]
+    picture = charts.decline(
+        f"{metric} with modalities missing", "share missing", points, usual.mean(metric), percent=_percent(metric)
+    )
+    return figure(f"{task} on {corpus}", f"{metric} on test", picture)
+
+
+def _map(run: Run) -> str:
+    drawn, part = embedding.of(run), run.folds[0].parts["test"]
+    if drawn is None:
+        return ""
+    read = f"What the heads of {run.model} read of a test clip, "
+    if drawn.spoilt:
+        return paragraph(f"{read}is not drawn: {drawn.spoilt}.")
+    corpora = [part.corpora[i] for i in drawn.rows]
+    names = [
+        part.ids[i] if len(run.corpora) == 1 else f"{c} {part.ids[i]}" for i, c in zip(drawn.rows, corpora, strict=True)
+    ]
+    figures = [
+        figure(
+            task,
+            _nearest(drawn.nearest(classes)),
+            charts.scatter(f"Map by {task}", drawn.points.tolist(), classes.tolist(), TASKS[task].classes, names),
+        )
+        for task, classes in embedding.classes(run).items()
+    ]
+    if not figures:
+        return paragraph("Only tasks with one class per clip are drawn, and this run has none.")
+    fold, seed = run.folds[0].name, run.folds[0].outcomes[0].seed
+    words = (
+        f"{read}as a point in the plane, by {drawn.how}; {len(drawn.rows):,} of {len(part.ids):,} test clips, "
+        f"{f'fold {fold}, ' if fold else ''}seed {seed}. Colour and shape are the true class. Points that lie together "
+        "are alike; how far groups lie from each other, how large they are and where they lie mean nothing. The share "
+        "beside each map is counted in the full space, not in the plane."
+    )
+    return page.side_by_side(figures) + paragraph(words, "soft")
+
+
+def _nearest(found: Nearest | None) -> str:
+    if found is None:
+        return "fewer than two clips have the label"
+    return f"the nearest neighbour has the same class for {found.share:.0%} of clips, by chance for {found.chance:.0%}"
 
 
 def _agreement(run: Run) -> str:
@@ -226,21 +305,13 @@ def _clips(run: Run) -> str:
 
 
 def _sources(run: Run) -> str:
-    """Say whose features, corpora and terms the numbers rest on; a corpus read by a name of its own has no citation."""
-    features = run.provenance.get("features")
-    parts = []
-    if isinstance(features, dict) and features:
-        rows = [[str(modality), str(entries)] for modality, entries in features.items()]
-        parts.append(page.table(["modality", "entry of the cache"], rows, 2, caption="Features", head=0))
-    known = [corpus for corpus in run.corpora if corpus in manifests.corpus_names()]
-    for corpus in known:
-        module = manifests.corpus_module(corpus)
-        parts.append(f"<h3>{page.text(corpus)}</h3>{paragraph(f'Terms: {module.LICENCE.name}.')}")
-        parts += [page.code(module.BIBTEX)] if module.BIBTEX else []
-    if unknown := [corpus for corpus in run.corpora if corpus not in known]:
-        words = f"No reader is named {', '.join(unknown)}; terms and citation stand in its manifest."
-        parts.append(paragraph(words, "soft"))
-    return "".join(parts)
+    """Say whose features, corpora and terms the numbers rest on, and whom to cite."""
+    table = page.table(*facts.sources(run), caption="Features", head=0) if run.sources else ""
+    said = [paragraph(words, "soft") for words in (*facts.terms(run), facts.untold(run)) if words]
+    made = list(dict.fromkeys(one.command for one in run.sources if one.command))
+    again = page.folded("How the features are made", page.code("\n".join(made))) if made else ""
+    cited = [page.code(one) for one in facts.citations(run)]
+    return table + "".join(said) + again + "".join(["<h3>To be cited</h3>" if cited else "", *cited])
 
 
 def _again(run: Run) -> str:

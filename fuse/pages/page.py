@@ -1,6 +1,6 @@
 """One self-contained HTML page: nothing is loaded from elsewhere, and everything can be read without JavaScript.
 
-Its policy lets a browser run the one script that is ours and fetch nothing, whatever a name from outside would say.
+Its policy lets a browser run the scripts that are ours and fetch nothing, whatever a name from outside would say.
 """
 
 import base64
@@ -8,13 +8,14 @@ import hashlib
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Self
 
 from fuse.pages.look import SCRIPT, STYLE
 
 LONG = 40
 """From how many letters on a cell may break into lines."""
-_DIGEST = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_DIGEST}'; img-src data:"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,30 @@ class Section:
         return "-".join("".join(letter if letter.isalnum() else " " for letter in self.title.lower()).split())
 
 
-def document(title: str, head: str, sections: Sequence[Section]) -> str:
-    """Return the page: its title, HTML that comes before the table of contents, and its sections."""
-    contents = "".join(f'<li><a href="#{one.anchor}">{text(one.title)}</a></li>' for one in sections)
+class Link(str):
+    """A text that leads somewhere."""
+
+    __slots__ = ("to",)
+    to: str
+
+    def __new__(cls, words: str, to: str) -> Self:
+        """Return the text, which remembers where it leads."""
+        made = super().__new__(cls, words)
+        made.to = to
+        return made
+
+
+def document(title: str, head: str, sections: Sequence[Section], *, main: str = "", more_script: str = "") -> str:
+    """Return the page: its title, HTML that comes before the table of contents, its sections, and what has no title."""
+    scripts = [script for script in (SCRIPT, more_script) if script]
+    listed = "".join(f'<li><a href="#{one.anchor}">{text(one.title)}</a></li>' for one in sections)
+    contents = f'<nav aria-label="Contents"><ul>{listed}</ul></nav>' if sections else ""
     body = "\n".join(
         f'<section id="{one.anchor}" aria-labelledby="{one.anchor}-title">\n'
         f'<h2 id="{one.anchor}-title">{text(one.title)}</h2>\n{one.body}\n</section>'
         for one in sections
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}; base-uri 'none'; form-action 'none'">
+    return f"""{_start(scripts)}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <link rel="icon" href="data:,">
@@ -55,12 +67,12 @@ def document(title: str, head: str, sections: Sequence[Section]) -> str:
 <button type="button" class="theme" aria-label="Switch between light and dark" hidden>Dark</button>
 <h1>{text(title)}</h1>
 {head}
-<nav aria-label="Contents"><ul>{contents}</ul></nav>
+{contents}
 </header>
 <main id="main">
-{body}
+{body}{main}
 </main>
-<script>{SCRIPT}</script>
+{"".join(f"<script>{script}</script>" for script in scripts)}
 </body>
 </html>
 """
@@ -68,8 +80,42 @@ def document(title: str, head: str, sections: Sequence[Section]) -> str:
 
 def text(value: object) -> str:
     """Return anything as text that a browser shows as it is; what steers a screen is replaced."""
-    shown = "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in str(value))
-    return html.escape(shown)
+    said = str(value)
+    if not said.isprintable():
+        said = "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in said)
+    return html.escape(said)
+
+
+def link(words: str, to: str) -> str:
+    """Return a link."""
+    return f"<a href={_quoted(to)}>{text(words)}</a>"
+
+
+def address(path: str) -> str:
+    """Return a relative path as a link can hold it, whatever letters are in it."""
+    return PurePosixPath("/", path).as_uri().removeprefix("file:///")
+
+
+def is_ours(written: str) -> bool:
+    """Tell whether a page begins as every report does, so that no browser runs anything in it that is not ours."""
+    return written.startswith(_start([SCRIPT]))
+
+
+def _start(scripts: Sequence[str]) -> str:
+    """Return the first lines of a page; the policy stands before all that it shall hold for."""
+    digests = (base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts)
+    allowed = " ".join(f"'sha256-{one}'" for one in digests)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}; script-src {allowed}">"""
+
+
+def trail(steps: Sequence[tuple[str, str]]) -> str:
+    """Return the way back from a page that lies below others."""
+    links = " \N{MIDDLE DOT} ".join(link(*step) for step in steps)
+    return f'<p class="trail">{links}</p>'
 
 
 def paragraph(words: str, kind: str = "", *, about: str = "") -> str:
@@ -163,7 +209,8 @@ def _rows(rows: Sequence[Sequence[str]], words: int, head: int, strong: str, *, 
 def _cell(cell: str, *, head: bool, word: bool, again: bool) -> str:
     kinds = [name for name, so in {"word": word, "again": again, "long": len(cell) > LONG}.items() if so]
     start, end = ('th scope="row"', "th") if head else ("td", "td")
-    return f"<{start}{_class(' '.join(kinds))}>{text(cell)}</{end}>"
+    inner = link(cell, cell.to) if isinstance(cell, Link) else text(cell)
+    return f"<{start}{_class(' '.join(kinds))}>{inner}</{end}>"
 
 
 def _class(names: str) -> str:
