@@ -1,11 +1,12 @@
 # Every target is PHONY: `features` is also a folder, and make would call it up to date.
-.PHONY: help setup demo about manifest doctor audit weights features status share pull verify stale import export fuse sweep compare predict check test bench docs lock
+.PHONY: help setup demo about manifest doctor audit weights features status share pull verify stale import export fuse sweep compare table page predict check test bench docs lock
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 # A recipe names its own corpora; only a corpus that was said replaces them.
 CORPUS_SAID := $(CORPUS)
+MODEL_SAID := $(MODEL)
 CORPUS ?= demo
 MODEL ?= lefsa
 # Nothing is fetched at run time; whatever tries says so at once instead of waiting for a time-out.
@@ -110,6 +111,12 @@ sweep: setup  ## try every combination, choose on dev: MODEL= CORPUS= OVER="trai
 
 compare: setup  ## lay finished runs side by side, clip by clip: RUNS="folder folder"
 	@$(PY) -m fuse compare $(foreach run,$(RUNS),'$(run)')
+
+table: setup  ## a paper's table filled from the runs that are finished, for reading, for the web, for LaTeX: MODEL=table1 CORPUS= OUT=
+	@$(PY) -m fuse table $(if $(MODEL_SAID),'$(MODEL_SAID)') $(if $(CORPUS_SAID),--corpus '$(CORPUS_SAID)') $(if $(OUT),--out '$(OUT)')
+
+page: setup  ## a page of the cache and the runs, for a browser or a web server: CORPUS= OUT=.page
+	@$(PY) -m fuse page $(CORPUS_SAID) --out '$(or $(OUT),.page)'
 
 predict: setup  ## score a clip, a folder or a long recording of your own: CLIP= RUN=.runs/folder TEXT= LANGUAGE= CUT=30 WORK= OUT=
 	@$(PY) -m fuse predict '$(RUN)' '$(CLIP)' $(if $(TEXT),--text "$$TEXT") $(if $(LANGUAGE),--language '$(LANGUAGE)') \

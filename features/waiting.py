@@ -5,13 +5,17 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TextIO, TypeVar
 
 One = TypeVar("One")
 SILENT_S = 3.0
 """How long a command may say nothing."""
+AGAIN_S = 1.0
+"""How often it says how long it has been."""
+_waits: list[threading.Event] = []
+"""What is being waited for, and what for within that; only the last is told, for there is one line."""
 
 
 def redraws(stream: TextIO) -> bool:
@@ -28,7 +32,7 @@ def draw(text: str) -> None:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
+def waiting(what: str | Callable[[], str]) -> Iterator[None]:
     """Say on a terminal what is being waited for, and for how long, once that is longer than one stays patient."""
     if not redraws(sys.stderr):
         yield
@@ -36,20 +40,24 @@ def waiting(what: str) -> Iterator[None]:
     over, began = threading.Event(), time.monotonic()
 
     def tell() -> None:
-        pause_s = SILENT_S
+        pause_s, told = SILENT_S, False
         while not over.wait(pause_s):
-            draw(f"{what}: {time.monotonic() - began:.0f} s")
-            pause_s = 1.0
-        if pause_s != SILENT_S:
+            pause_s = AGAIN_S
+            if _waits[-1] is over:
+                told = True
+                draw(f"{what if isinstance(what, str) else what()}: {time.monotonic() - began:.0f} s")
+        if told:
             draw("")
 
     teller = threading.Thread(target=tell, daemon=True)
+    _waits.append(over)
     teller.start()
     try:
         yield
     finally:
         over.set()
         teller.join()
+        _waits.remove(over)
 
 
 def awaited(each: Iterable[One], what: str) -> Iterator[One]:
@@ -62,3 +70,25 @@ def awaited(each: Iterable[One], what: str) -> Iterator[One]:
             except StopIteration:
                 return
         yield one
+
+
+def counted(each: Collection[One], what: str) -> Iterator[One]:
+    """Yield one after another; where they take long, say how many of them are done."""
+    done = 0
+    with waiting(lambda: f"{what}: {done} of {len(each)}"):
+        for done, one in enumerate(each):  # noqa: B007 (the line reads it)
+            yield one
+
+
+@contextmanager
+def between(say: Callable[[str], None], what: str) -> Iterator[Callable[[str], None]]:
+    """Give what says a line, and tell what is going on where the next one, or the end, is long in coming."""
+    with ExitStack() as stack:
+
+        def tell(line: str) -> None:
+            stack.close()
+            say(line)
+            stack.enter_context(waiting(what))
+
+        stack.enter_context(waiting(what))
+        yield tell

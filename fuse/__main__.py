@@ -7,10 +7,11 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from features import CacheError
-from features.waiting import awaited, waiting
+from features.waiting import awaited, between, waiting
 from fuse import models, recipe, strategies
 from fuse.recipe import Recipe, Table
 from manifests import ManifestError
@@ -30,6 +31,7 @@ examples:
   python -m fuse lefsa --corpus meld --from lefsa.pt --eval
   python -m fuse sweep concat --corpus meld --over train.lr=1e-3,3e-4 config.width=64,128
   python -m fuse compare .runs/lefsa-meld-1c2d3e4f .runs/concat-meld-5a6b7c8d
+  python -m fuse page
   python -m fuse predict .runs/lefsa-meld-1c2d3e4f talk.mp4 --text "Well, well."
 """
 TELL_EVERY_S = 2.0
@@ -71,6 +73,10 @@ def _parser(verb: str = "train") -> argparse.ArgumentParser:
     if verb == "predict":
         _predict_options(parser)
         return parser
+    if verb == "page":
+        parser.add_argument("corpora", nargs="*", metavar="CORPUS", help="show these corpora [all that have features]")
+        parser.add_argument("--out", default=".page", help="where the page goes [.page]")
+        return parser
     known = ", ".join(sorted({*recipe.names(), *models.names()} - {recipe.DEFAULT}))
     parser.add_argument("model", help=f"a recipe, or a model with the default recipe: {known}")
     parser.add_argument("--corpus", help="train and score on these corpora, joined with commas")
@@ -97,10 +103,11 @@ def _parser(verb: str = "train") -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace, command: str) -> None:
-    table = _table(options)
-    from fuse import report, result, tables
+    with waiting("looking for what is to be trained from"):
+        table = _table(options)
+        from fuse import report, result, tables
 
-    found, failed = {}, _lacking(table)
+        found, failed = {}, _lacking(table)
     if len(failed) == len(table.rows):
         raise ValueError("\n\n".join(dict.fromkeys(failed.values())))
     for name, lacks in failed.items():
@@ -147,6 +154,16 @@ def _compare(options: argparse.Namespace, _: str) -> None:
     print(compared)
 
 
+def _page(options: argparse.Namespace, _: str) -> None:
+    from pathlib import Path
+
+    from fuse import site
+
+    with between(partial(print, flush=True), "making the page") as tell:
+        first = site.write(Path(options.out), options.corpora, tell)
+    print(f"page: {first}")
+
+
 def _predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder of a finished run")
     parser.add_argument("clip", metavar="CLIP", help="a sound, a film, or a folder of them")
@@ -168,7 +185,8 @@ def _predict(options: argparse.Namespace, _: str) -> None:
     places = Places(Path(options.clip), *(Path(one) if one else None for one in (options.work, options.out)))
     wish = Wish(options.text, options.language, options.cut)
     try:
-        prediction, page = predict(Path(options.run), places, wish, lambda line: print(line, flush=True))
+        with between(partial(print, flush=True), "predicting") as tell:
+            prediction, page = predict(Path(options.run), places, wish, tell)
     except OSError as error:
         raise ValueError(f"cannot go on: {error}") from None
     for line in lines(prediction):
@@ -178,7 +196,7 @@ def _predict(options: argparse.Namespace, _: str) -> None:
         raise SystemExit(1)
 
 
-VERBS = {"train": _train, "sweep": _sweep, "compare": _compare, "predict": _predict}
+VERBS = {"train": _train, "sweep": _sweep, "compare": _compare, "page": _page, "predict": _predict}
 
 
 def _table(options: argparse.Namespace, settings: Sequence[str] = ()) -> Table:
@@ -220,7 +238,7 @@ def _lacking(table: Table) -> dict[str, str]:
 
 
 def _run(row: Recipe, table: Table, command: str, *, fresh: bool) -> tuple["Run", "Experiment"]:
-    from fuse import board
+    from fuse import beside, board, kept
     from fuse.experiment import prepare
 
     began = time.monotonic()
@@ -240,9 +258,10 @@ def _run(row: Recipe, table: Table, command: str, *, fresh: bool) -> tuple["Run"
                 outcomes.append(experiment.outcome(trained))
         with waiting("measuring the floors"):
             folds.append(experiment.fold(split, tuple(outcomes)))
-    run = experiment.run(tuple(folds), command, trained.model)
+    run = beside.laid(experiment.run(tuple(folds), command, trained.model), row, table, experiment.folder)
     with waiting("scoring"):
         board.finish(run, experiment.folder)
+    kept.write(experiment, experiment.folder)
     return run, experiment
 
 

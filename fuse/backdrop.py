@@ -12,7 +12,7 @@ from fuse.recordings import CORPUS
 from manifests import Clip
 
 DETECTORS = frozenset(("mtcnn", "dlib", "yolo_face"))
-ENVELOPE = "envelope"
+ENVELOPE, SPEECH = "envelope", "silero"
 STEP_S = 0.05
 """Between two steps of an envelope."""
 
@@ -61,10 +61,10 @@ def _of(clip: str, loud: Reader | None, boxes: Reader | None) -> Backdrop:
         return Backdrop(loudness)
     counts, spans_s = boxes.outline(clip)
     there = [span for span, count in zip(spans_s.tolist(), counts.tolist(), strict=True) if count]
-    return Backdrop(loudness, _merged(there), len(there) / max(1, len(counts)))
+    return Backdrop(loudness, merged(there), len(there) / max(1, len(counts)))
 
 
-def _merged(spans_s: list[list[float]]) -> tuple[tuple[float, float], ...]:
+def merged(spans_s: list[list[float]]) -> tuple[tuple[float, float], ...]:
     """Join spans of which one ends where the next begins."""
     found: list[tuple[float, float]] = []
     for start_s, end_s in spans_s:

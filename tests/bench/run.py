@@ -36,6 +36,7 @@ BENCHES = {
     "manifests": ("corpora.py", "--rounds=1"),
     "store": ("store.py", ""),
     "share": ("share.py", "--parts=2 --rounds=1"),
+    "page": ("page.py", "--clips=300 --rounds=1"),
     "fusion": ("fusion.py", "--clips=160 --trained=64 --plain=4 --rounds=1"),
 }
 """Name to what is run, and what is added to that for a trial."""

@@ -16,6 +16,7 @@ TARGETS = {
     "doctor": {"seconds": "≤ 120"},
     "manifests": {"seconds": "≤ 2"},
     "share": {"pull_by_floor": "≥ 0.8", "again_s": "≤ 3"},
+    "page": {"slowest_view_s": "≤ 1"},
     "fusion": {
         "epoch_by_floor": "≤ 1.1",
         "epoch_by_floor_float32": "≤ 1.1",
