@@ -6,7 +6,6 @@ Each stage goes where the ones before have left off: in a place that is kept, wh
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,21 +33,27 @@ class Places:
 
 def predict(run: Path, places: Places, wish: Wish, tell: Tell) -> tuple[Prediction, Path]:
     """Score media with a finished run; return what was found, and the page that shows it."""
+    with tempfile.TemporaryDirectory(prefix="predict-") as spare:
+        return _predicted(run, places, wish, Path(spare), tell)
+
+
+def _predicted(run: Path, places: Places, wish: Wish, spare: Path, tell: Tell) -> tuple[Prediction, Path]:
     times = Times()
     with times.stage("run"):
-        known = trained.read(run)
-        spoken = {manifests.read(corpus).language for corpus in known.recipe.corpora} - {""}
+        known = trained.read(run, spare)
+        spoken = known.kept.languages
         wordy = [m for m in known.entries if is_text(known, m)]
-    language = wish.language or (spoken.pop() if len(spoken) == 1 else "en")
+        warnings = tuple(_warnings(known))
+    language = wish.language or (spoken[0] if len(spoken) == 1 else "en")
     with times.stage("manifest"):
         found = recordings.find(places.clip, Wish(wish.text, language, wish.cut_s))
-    with _work(places.work) as work, recordings.placed(work):
+    with recordings.placed((places.work or spare / "work").absolute(), known.kept.root):
         notes = _extracted(known, found, wordy, times, tell)
         with times.stage("fuse"):
             scored, more = score(known, found)
         trained_on = [folder for folders in known.entries.values() for folder in folders]
         behind = backdrop.read(found.clips, trained_on)
-    prediction = Prediction(known, found, scored, behind, times, (*_warnings(known), *notes, *found.notes, *more))
+    prediction = Prediction(known, found, scored, behind, times, (*warnings, *notes, *found.notes, *more))
     out = places.out or run / "predictions" / _name(places.clip, wish)
     return prediction, write(prediction, of_prediction.render(prediction), out)
 
@@ -102,15 +107,6 @@ def _warnings(known: Trained) -> Iterator[str]:
         yield "Labels or features of its corpus have changed since the run was trained; statistics may be others now."
     if known.recipe.data.random_weights:
         yield "The features are of encoders with random weights. These answers mean nothing; they show that it runs."
-
-
-@contextmanager
-def _work(kept: Path | None) -> Iterator[Path]:
-    if kept is not None:
-        yield kept.absolute()
-        return
-    with tempfile.TemporaryDirectory(prefix="predict-") as place:
-        yield Path(place)
 
 
 def _name(clip: Path, wish: Wish) -> str:

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from features import CacheError, folder_of
-from features.entries import key_of
+from features.entries import fields, key_of
 from features.failures import recorded
-from fuse import data, decide, predict, record
+from fuse import data, decide, kept, predict, record
 from fuse.data import Dataset
 from fuse.judged import Shares
 from fuse.recordings import CORPUS, Found
@@ -68,11 +68,11 @@ class Scored:
 
 def score(trained: Trained, found: Found) -> tuple[list[Scored], list[str]]:
     """Return what the run says of each clip, and what a reader must know of how that was found."""
-    companions, notes = _companions(trained.experiment.data), list[str]()
-    whole, rows = _joined(trained, companions, found.clips, trained.recipe.data.windows)
+    notes = list[str]()
+    whole, rows = _joined(trained, found.clips, trained.recipe.data.windows)
     try:
         alone = [dataclasses.replace(clip, dialogue_id=None, utt_index=None) for clip in found.clips]
-        windows = _joined(trained, companions, alone, "vote")[0]
+        windows = _joined(trained, alone, "vote")[0]
     except CacheError as error:
         windows = None
         notes.append(f"Windows are not scored one by one: {error}")
@@ -109,19 +109,18 @@ def _heard(
     return of_whole, of_windows
 
 
-def _companions(trained_on: Dataset) -> list[Clip]:
-    """Return training clips that have every modality between them, so that a new clip may lack any of them."""
-    rows = {int(np.where(one.counts > 0, one.counts, np.inf).argmin()) for one in trained_on.sources.values()}
-    return [trained_on.clips[row] for row in sorted(rows)]
-
-
 def _joined(
-    trained: Trained, companions: Sequence[Clip], clips: Sequence[Clip], windows: Literal["mean", "vote", "all"]
+    trained: Trained, clips: Sequence[Clip], windows: Literal["mean", "vote", "all"]
 ) -> tuple[Dataset, list[int]]:
-    corpora = tuple(dict.fromkeys([*(clip.corpus for clip in companions), CORPUS]))
-    how = dataclasses.replace(trained.recipe.data, windows=windows)
-    joined = data.load([*companions, *clips], dataclasses.replace(trained.recipe, corpora=corpora, data=how))
-    return joined, list(range(len(companions), len(companions) + len(clips)))
+    """Join clips with their features, beside one that has every modality, so that they may lack any."""
+    exactly = {m: tuple(fields(key_of(folder)) for folder in each) for m, each in trained.entries.items()}
+    recipe = dataclasses.replace(
+        trained.recipe,
+        corpora=(kept.CORPUS, CORPUS),
+        encoders={**trained.recipe.encoders, **exactly},
+        data=dataclasses.replace(trained.recipe.data, windows=windows),
+    )
+    return data.load([kept.ZEROS, *clips], recipe), list(range(1, 1 + len(clips)))
 
 
 def _voices(
@@ -130,8 +129,7 @@ def _voices(
     """Return what each voice of one model says of the examples of some clips."""
     recipe, device = trained.recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if recipe.data.standardise:
-        scaling = trained.experiment.of(trained.split(weights.fold)).scaling
-        joined = dataclasses.replace(joined, scaling=scaling, stored=None)
+        joined = dataclasses.replace(joined, scaling=trained.scaling(weights.fold), stored=None)
     joined, model = joined.to(device), model.to(device)
     half = recipe.train.precision == "bfloat16"
 
@@ -200,5 +198,4 @@ def _why(trained: Trained, modality: str, clip: Clip) -> str:
 
 def is_text(trained: Trained, modality: str) -> bool:
     """Return whether a modality lies nowhere in time, as words do."""
-    outlines = trained.experiment.data.sources[modality].outlines
-    return not next(outline for outline in outlines if outline is not None)[1].any()
+    return kept.is_timeless(trained.entries[modality][0])

@@ -6,9 +6,13 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from features.roots import roots
+from fuse import cutting
 from manifests import Audio, Clip, Manifest, ManifestError, Video, probe
 from manifests.corpora import _own as own
 from manifests.tables import text_of
@@ -18,6 +22,7 @@ CORPUS = "predicted"
 MOST_TEXT_BYTES = 1 << 20
 LEAST_S = 0.5
 """A last piece that would be shorter is part of the one before."""
+MOST_PIECES = 20_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Wish:
     language: str = ""
     """What is spoken; by default what the corpus of the run speaks."""
     cut_s: float = 0.0
-    """Cut what is longer into pieces of so many seconds."""
+    """Cut what is longer into pieces of at most so many seconds, in a pause where there is one."""
 
 
 @dataclass
@@ -59,11 +64,12 @@ class Found:
 
 
 @contextmanager
-def placed(work: Path) -> Iterator[None]:
-    """Let manifests and new features of this process go to a place of their own; the caches are still read."""
+def placed(work: Path, kept: Path) -> Iterator[None]:
+    """Let manifests and new features of this process go to a place of their own; all caches are still read."""
+    there = [each for each in (*roots(), kept) if each.is_dir()]  # one's own cache may not be begun yet
     own_place = {
         "MANIFESTS_ROOT": str(work / "manifests"),
-        "FEATURES_ROOT": os.pathsep.join(map(str, (work / "features", *roots()))),
+        "FEATURES_ROOT": os.pathsep.join(map(str, (work / "features", *there))),
     }
     before = {name: os.environ.get(name) for name in own_place}
     os.environ.update(own_place)
@@ -141,18 +147,24 @@ def _text(beside: Path, wish: Wish) -> tuple[str, str]:
 
 
 def _pieces(found: Found, clip: Clip, cut_s: float) -> list[Clip]:
-    """Cut a recording into turns of one conversation, of equal length but for the last."""
+    """Cut a recording into turns of one conversation, where somebody pauses if anybody does."""
     if clip.duration_s is None:
         found.notes.append(f"{clip.id}: nothing says how long it lasts; it is not cut.")
         return [clip]
-    last = math.ceil((clip.duration_s - LEAST_S) / cut_s) - 1
-    if last < 1:
+    if clip.duration_s > MOST_PIECES * cut_s:
+        raise ValueError(f"would be cut into more than {MOST_PIECES:,} pieces; say a longer CUT")
+    if clip.duration_s <= cut_s + LEAST_S:
         return [clip]
+    heard = cutting.loudness(found.root / clip.audio.path, clip.duration_s) if clip.audio else np.zeros(0)
+    ends_s = list(cutting.ends_s(heard, clip.duration_s, cut_s, LEAST_S))
+    spans_s = list(pairwise([0.0, *ends_s]))
+    pauses = sum(end_s - start_s < cut_s - 1e-6 for start_s, end_s in spans_s[:-1])
+    found.notes.append(f"{clip.id}: cut into {len(spans_s)} pieces, {pauses} of them in a pause.")
     if clip.text:
         found.notes.append(
             f"{clip.id}: its words are of the whole recording, and left out of the pieces it is cut into."
         )
-    return [_piece(clip, i, i * cut_s, clip.duration_s if i == last else (i + 1) * cut_s) for i in range(last + 1)]
+    return [_piece(clip, i, *span_s) for i, span_s in enumerate(spans_s)]
 
 
 def _piece(clip: Clip, number: int, start_s: float, end_s: float) -> Clip:

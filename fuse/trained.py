@@ -1,4 +1,4 @@
-"""A finished run as what scores new clips: its recipe, its weights, and the cache entries that it was trained on."""
+"""A finished run as what scores new clips: its recipe, its weights, and what it keeps of its features."""
 
 import dataclasses
 import json
@@ -8,22 +8,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features import CacheError
+from features import CacheError, Reader
 from features.entries import fields, key_of
 from features.roots import folders
-from fuse import finished
+from fuse import finished, kept
 from fuse.judged import View
+from fuse.kept import Kept
 from fuse.recipe import Recipe
 from fuse.typed import build
+from manifests import ManifestError
+from manifests.labels import TASKS
 
 if TYPE_CHECKING:  # torch is imported when there is something to score
-    from torch import nn
+    from torch import Tensor, nn
 
+    from fuse.batch import Shapes
     from fuse.experiment import Experiment
-    from fuse.protocol import Split
 
 LIGHT_GB = 0.25
 """What of the training features is kept in memory: of them only shapes and scales are needed."""
+AGAIN = (
+    "let whoever has corpus and cache of the run run its command again, which trains nothing twice: what scoring needs "
+    "is then kept in the run's folder"
+)
 
 
 @dataclass(frozen=True)
@@ -47,46 +54,75 @@ class Trained:
     views: Mapping[str, View]
     """How each task was scored in the first corpus that has it."""
     entries: Mapping[str, tuple[Path, ...]]
-    """Modality to the entries of the first corpus, which a new clip needs too."""
+    """Modality to the entries of the first corpus, as they are kept; a new clip needs the same."""
     digest: str
     """Of the labels and features that it was trained on."""
-
-    @cached_property
-    def experiment(self) -> "Experiment":
-        """Return what it was trained on, joined anew."""
-        from fuse.experiment import prepare
-
-        return prepare(self.recipe)
+    kept: Kept
 
     @property
     def changed(self) -> bool:
-        """Return whether labels or features are others by now."""
-        return not self.experiment.data.digest.startswith(self.digest or " ")
+        """Return whether labels or features are others by now, as far as they are here."""
+        try:
+            return not _experiment(self.recipe).data.digest.startswith(self.digest or " ")
+        except (ValueError, OSError):  # no corpus, no cache, or other folds
+            return False
 
-    def split(self, fold: str) -> "Split":
-        """Return which clips a fold was trained on."""
-        found = {split.name: split for split in self.experiment.splits}
-        if fold not in found:
-            raise ValueError(
-                f"{self.folder}: was divided into {fold!r}, its corpus now divides into {', '.join(map(repr, found))}; "
-                "run its command again"
-            )
-        return found[fold]
+    @cached_property
+    def shapes(self) -> "Shapes":
+        """Return (t, d) by modality, as the models were built for."""
+        from fuse import compress
+        from fuse.source import Source
+
+        mean = self.recipe.data.windows == "mean"
+        shapes = {}
+        for modality, each in self.entries.items():
+            readers = {kept.CORPUS: [Reader(folder) for folder in each]}
+            shapes[modality] = Source(modality, readers, [kept.ZEROS], mean=mean).shape
+        return compress.shortened(shapes, self.recipe.data.compress)
+
+    def scaling(self, fold: str) -> dict[str, "tuple[Tensor, Tensor]"]:
+        """Return what standardises the features of each modality, by the training clips of a fold."""
+        import torch
+
+        found = self.kept.of_fold(fold, self.entries) if self.recipe.data.standardise else {}
+        wrong = [m for m, scale in found.items() for one in scale if one.shape != self.shapes[m][1:]]
+        if wrong or (self.recipe.data.standardise and not found):
+            what = f"{wrong[0]} of other widths" if wrong else "none"
+            raise ValueError(f"{self.kept.root}: expected the scales of fold {fold!r}, got {what}; {AGAIN}")
+        return {m: (torch.from_numpy(shift), torch.from_numpy(scale)) for m, (shift, scale) in found.items()}
 
     def model(self, weights: Weights) -> "nn.Module":
         """Return the model of one seed, as it was best on dev."""
-        from fuse import handover, models
+        from fuse import entries, handover, models
         from fuse.recipe import model_config
 
-        joined = self.experiment.data
-        tasks = {task: labels.shape[1] for task, labels in joined.labels.items()}
-        model = models.build(self.recipe.model, model_config(self.recipe), joined.shapes, tasks, joined.entries)
+        every = [folder for corpus in self.recipe.corpora for folder in folders(corpus)]
+        here = {folder.name: folder for folder in reversed(every) if kept.has_network(folder)}
+        if self.kept.networks and not here.keys() & set(self.kept.networks):
+            raise ValueError(
+                f"{self.recipe.model} reads a network beside the features, which no run keeps and this cache does not "
+                f"have: {', '.join(self.kept.networks)} of {', '.join(self.recipe.corpora)}; pull it, or extract it"
+            )
+        beside = {m: tuple(here.get(folder.name, folder) for folder in each) for m, each in self.entries.items()}
+        tasks = {task: len(TASKS[task].classes) for task in self.recipe.tasks}
+        config = model_config(self.recipe)
+        model = models.build(self.recipe.model, config, self.shapes, tasks, beside | entries.unused(self.recipe))
         handover.from_file(self.recipe.model, model, weights.path)
         return model.eval()
 
 
-def read(folder: Path) -> Trained:
-    """Read a finished run; what is none, or lies apart from the features it was trained on, is refused."""
+def _experiment(recipe: Recipe) -> "Experiment":
+    """Return what a run was trained on, joined anew."""
+    from fuse.experiment import prepare
+
+    return prepare(recipe)
+
+
+def read(folder: Path, spare: Path) -> Trained:
+    """Read a finished run; what is none is refused.
+
+    A run of an earlier version keeps nothing: where its corpus and cache are, that is made up for in a spare place.
+    """
     done = finished.read(folder)
     try:
         data = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -105,11 +141,25 @@ def read(folder: Path) -> Trained:
             f"{folder}: expected report.json as this version writes it, got {type(error).__name__}: {error}; "
             "run its command again"
         ) from None
-    entries = {m: tuple(_entry(recipe, m, each) for each in names[m][: len(recipe.used[m])]) for m in recipe.used}
-    light = dataclasses.replace(recipe.data, memory_gb=LIGHT_GB)
-    return Trained(
-        folder, dataclasses.replace(_exactly(recipe, entries, names), data=light), weights, views, entries, digest
-    )
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, memory_gb=LIGHT_GB))
+    firsts = {m: names[m][: len(recipe.used[m])] for m in recipe.used}
+    own = kept.read(folder) or _made_up_for(recipe, firsts, names, spare)
+    entries = {m: tuple(map(own.entry, each)) for m, each in firsts.items()}
+    known = Trained(folder, _exactly(recipe, entries, names), weights, views, entries, digest, own)
+    for one in weights:
+        known.scaling(one.fold)  # refused before anything is extracted
+    return known
+
+
+def _made_up_for(recipe: Recipe, firsts: Mapping[str, list[str]], names: Mapping[str, list[str]], spare: Path) -> Kept:
+    entries = {m: tuple(_entry(recipe, m, name) for name in each) for m, each in firsts.items()}
+    try:
+        kept.write(_experiment(_exactly(recipe, entries, names)), spare)
+    except ManifestError as error:
+        raise ValueError(f"{error}\nor {AGAIN}") from None
+    found = kept.read(spare)
+    assert found is not None  # noqa: S101 (it has just been written)
+    return found
 
 
 def _weights(folder: Path, recipe: Recipe, folds: Any) -> Iterator[Weights]:
@@ -131,7 +181,8 @@ def _entry(recipe: Recipe, modality: str, name: str) -> Path:
     if found is None:
         raise CacheError(
             f"the run was trained on {name} of {corpus} ({modality}), which is not in the cache: how it was made, and "
-            f"the shape of a window, are read there; pull it, or make it again: make features CORPUS={corpus}"
+            f"the shape of a window, are read there; pull it, or make it again: make features CORPUS={corpus}\n"
+            f"or {AGAIN}"
         )
     return found
 

@@ -9,6 +9,7 @@ import command_kit
 import media_kit as kit
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from skimage.data import astronaut
 
 import manifests
@@ -16,7 +17,7 @@ from extract import __main__ as extract_cli
 from features import CacheError, Key, about, folder_of
 from features.entries import create
 from fuse import __main__ as cli
-from fuse import extraction, recordings
+from fuse import extraction, kept, recordings
 from fuse.backdrop import Backdrop
 from fuse.pages import timeline
 from fuse.prediction import Answer, Scored, Stretch
@@ -169,6 +170,73 @@ def test_a_window_is_scored_as_a_clip_of_that_window(capsys, trained, run, mixed
     for task, answer in pieces[0]["whole"]["audio"].items():
         assert answer["mean"] == pytest.approx(windows[0]["said"]["audio"][task]["mean"], abs=2e-3)
         assert answer["mean"] != pytest.approx(windows[1]["said"]["audio"][task]["mean"], abs=1e-9)
+
+
+def without_stages(found):
+    """Return the answers of a prediction, without what differs from one machine to another."""
+    return {name: value for name, value in found.items() if name not in {"stages", "notes", "media_s"}}
+
+
+def alike(one, other):
+    """Say whether two answers are the same, shares to the last decimal that is written."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(value, other[name]) for name, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return one == pytest.approx(other, abs=2e-6) if isinstance(one, float) else one == other
+
+
+def test_a_run_travels(capsys, trained, run, mixed, tmp_path, monkeypatch):
+    """Far from corpus and cache the run's folder alone gives the same answers, and says nothing of changed labels."""
+    away = shutil.copytree(run, tmp_path / "away")
+    for name in ("FEATURES", "MANIFESTS"):
+        monkeypatch.setenv(f"{name}_ROOT", str(tmp_path / name))
+    code, said, _ = call(capsys, "predict", away, trained / "given", "--out", tmp_path / "out")
+    assert code == 1  # the broken file
+    assert "have changed" not in said
+    found = json.loads((tmp_path / "out" / "prediction.json").read_text(encoding="utf-8"))
+    assert alike({**without_stages(found), "run": run.name}, without_stages(mixed[1]))
+    assert sum(path.stat().st_size for path in (away / kept.FOLDER).rglob("*") if path.is_file()) < 1_000_000
+
+
+def test_an_older_run_needs_corpus_and_cache(capsys, trained, run, mixed, tmp_path, monkeypatch):
+    """A run that keeps nothing is scored where both are, and elsewhere a message says what mends it."""
+    old = shutil.copytree(run, tmp_path / "old")
+    shutil.rmtree(old / kept.FOLDER)
+    given = trained / "given"
+    assert call(capsys, "predict", old, given, "--out", tmp_path / "out")[0] == 1
+    found = json.loads((tmp_path / "out" / "prediction.json").read_text(encoding="utf-8"))
+    assert alike({**without_stages(found), "run": run.name}, without_stages(mixed[1]))
+    assert not (old / kept.FOLDER).exists()
+    for name in ("MANIFESTS", "FEATURES"):
+        monkeypatch.setenv(f"{name}_ROOT", str(tmp_path / name))
+        code, _, said = call(capsys, "predict", old, given / "c6.mp4", "--out", tmp_path / "none")
+        assert code == 2
+        assert "run its command again, which trains nothing twice" in said
+
+
+@pytest.mark.parametrize(
+    ("harm", "answer"),
+    [
+        (lambda place: (place / kept.SCALES).write_bytes(b"\x80\x04c__builtin__\neval"), "what this version keeps"),
+        (lambda place: (place / kept.SCALES).unlink(), "expected the scales of fold ''"),
+        (lambda place: _narrow(place / kept.SCALES), "of other widths"),
+        (lambda place: shutil.rmtree(next(place.glob(f"{kept.CORPUS}/toy_audio-*"))), "not among what is kept"),
+        (lambda place: next(place.glob("*/toy_audio-*/part-*")).write_bytes(b"\0" * 999), "toy_audio"),
+    ],
+)
+def test_a_harmed_run_is_refused(capsys, trained, run, tmp_path, harm, answer):
+    """What a run keeps is read strictly: a message, and nothing is extracted or scored."""
+    harmed = shutil.copytree(run, tmp_path / "harmed")
+    harm(harmed / kept.FOLDER)
+    code, _, said = call(capsys, "predict", harmed, trained / "media" / "c6.mp4", "--out", tmp_path / "out")
+    assert code == 2
+    assert answer in said
+    assert not (tmp_path / "out").exists()
+
+
+def _narrow(path):
+    save_file({name: scale[..., :1].copy() for name, scale in load_file(path).items()}, path)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a run says of new clips as a page to look at: the answers, a time line of each recording, how it was found."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from fuse.pages import page, timeline
@@ -80,14 +81,20 @@ def _timelines(prediction: Prediction, recordings: dict[str, list[Scored]]) -> I
         if words:
             source = next(one.clip.text_source for one in clips if one.clip.text)
             yield page.paragraph(f"\N{LEFT DOUBLE QUOTATION MARK}{words}\N{RIGHT DOUBLE QUOTATION MARK} ({source})")
-        missing = {m: why for one in clips for m, why in one.missing.items()}
-        yield from (page.paragraph(f"Without {modality}: {why}.", "soft") for modality, why in missing.items())
+        yield from (page.paragraph(one, "soft") for one in _missing(clips))
         for task in prediction.classes:
             drawn = timeline.drawn(f"{task} of {name}", pieces, task)
             yield page.figure(task, "What each voice says of each window alone, drawn at its middle.", drawn)
         yield page.folded("Every window in numbers", "".join(_windows(clips, task) for task in prediction.classes))
     if len(recordings) > MOST_DRAWN:
         yield page.paragraph(f"{len(recordings) - MOST_DRAWN} recordings more stand in prediction.csv.")
+
+
+def _missing(clips: Sequence[Scored]) -> Iterator[str]:
+    """Say what the pieces of a recording are without, and how many of them."""
+    found = Counter((modality, why) for one in clips for modality, why in one.missing.items())
+    for (modality, why), count in found.items():
+        yield f"Without {modality}{'' if count == len(clips) else f' in {count} of {len(clips)} pieces'}: {why}."
 
 
 def _windows(clips: Sequence[Scored], task: str) -> str:
@@ -108,8 +115,9 @@ def _times(prediction: Prediction) -> str:
         for stage, (took_s, factor) in prediction.speeds.items()
     ]
     words = "Below 1 is faster than the recording lasts. What encoders and the decoder took is part of extract."
+    heads = ["stage", "seconds", "a second of media"]
     return page.paragraph(f"{words} {prediction.beside}".strip()) + page.table(
-        ["stage", "seconds", "a second of media"], rows, 1
+        heads, rows, 1, caption="Seconds of work"
     )
 
 
@@ -118,4 +126,4 @@ def _found(prediction: Prediction) -> str:
     rows = [["run", run.folder.name], ["model", run.recipe.model]]
     rows += [[m, ", ".join(folder.name for folder in folders)] for m, folders in run.entries.items()]
     rows += [[file, f"not scored: {why}"] for file, why in prediction.found.unreadable.items()]
-    return page.paragraph(prediction.how) + page.table(["what", "which"], rows, 2)
+    return page.paragraph(prediction.how) + page.table(["what", "which"], rows, 2, caption="By what")
