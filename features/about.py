@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from features.disk import beside
+from features.roots import copies
 
 FILE = "about.json"
 MOST_BYTES = 1 << 20
@@ -22,6 +23,11 @@ def write(folder: Path, about: Mapping[str, object]) -> None:
     if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
         with beside(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def known(folder: Path) -> dict[str, Any]:
+    """Return what is known of an entry, from whichever of its copies knows it."""
+    return next((told for each in copies(folder) or [folder] if (told := read(each))), {})
 
 
 def read(folder: Path) -> dict[str, Any]:

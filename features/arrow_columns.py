@@ -165,7 +165,7 @@ def _making(corpus: str, reader: Reader, clips: Sequence[str]) -> dict[str, Any]
         "key": reader.key.to_json(),
         "licences": list(dict.fromkeys(part.attribute("licence") for part in parts)),
         "provenance": [json.loads(each) for each in makings[:MOST_MAKINGS]],
-        "about": about.read(reader.folder),
+        "about": about.known(reader.folder),
     }
 
 

@@ -228,7 +228,7 @@ def _group(name: str) -> str:
 def _metadata(root: str, name: str, chosen: Chosen, width: int) -> dict[str, Any]:
     """Return all that the SDK asks for."""
     reader = chosen.readers[name]
-    key, known = reader.key, about.read(reader.folder)
+    key, known = reader.key, about.known(reader.folder)
     does, cited = str(known.get("encoder_does") or key.encoder).rstrip("."), known.get("bibtex")
     bibtex = cited if isinstance(cited, dict) else {}
     version = {"computational sequence version": key.name}

@@ -32,7 +32,7 @@ def show(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         with Reader(folder) as reader:
             made = Counter(json.dumps(reader.part(path).provenance, sort_keys=True) for path in reader.parts)
-            told = _about(folder)
+            told = about.known(folder)
             usual = json.loads(made.most_common(1)[0][0]) if made else {}
             yield from (str(each) for each in reader.folders)
             yield f"\n{words.methods(reader.key, told, usual)}\n"
@@ -48,10 +48,6 @@ def show(folders: Sequence[Path]) -> Iterator[str]:
             for failure in _failed(reader):
                 said = f"{failure.clip} at {failure.stage}, {failure.attempts} x: {failure.reason}"
                 yield f"  failed: {words.plain(said)}"
-
-
-def _about(folder: Path) -> dict[str, object]:
-    return next((told for each in copies(folder) or [folder] if (told := about.read(each))), {})
 
 
 def _terms(provenance: Mapping[str, str]) -> Iterator[str]:

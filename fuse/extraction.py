@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features import CacheError, Reader, entries, folder_of
+from features import CacheError, Reader, about, entries, folder_of
 from features.entries import create, find, key_of, lineage
 from features.key import RANDOM, Key
 from features.look import diff
-from fuse.kept import about_of
 from fuse.recordings import CORPUS, Found
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def orders(trained: Iterable[Path]) -> dict[Order, list[str]]:
     """Return what is to be asked for so that new clips have the features of these entries."""
     found: dict[Order, list[str]] = {}
     for folder in trained:
-        told = about_of(folder)
+        told = about.known(folder)
         asked = told.get("asked")
         if not isinstance(asked, str) or not asked:
             made = "was imported" if told.get("origin") == "imported" else "does not say how it was asked for"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ import manifests
 from features import Reader, Windows, Writer, about
 from features.disk import beside, make_folder
 from features.entries import create, lineage
-from features.roots import ENTRY, copies
+from features.roots import ENTRY
 from fuse import models
 from manifests import Clip
 
@@ -65,11 +65,6 @@ class Kept:
         """Return the scale of each modality that has one."""
         found = {modality: self.scales.get(f"{fold}/{modality}") for modality in modalities}
         return {modality: scale for modality, scale in found.items() if scale is not None}
-
-
-def about_of(folder: Path) -> dict[str, Any]:
-    """Return what is known of an entry's making, from whichever cache knows it."""
-    return next((told for each in copies(folder) or [folder] if (told := about.read(each))), {})
 
 
 def is_timeless(folder: Path) -> bool:
@@ -118,7 +113,7 @@ def _entries(source: "Source", corpus: str, place: Path) -> None:
     for mine, shaped in zip(source.readers[corpus], source.readers[clip.corpus], strict=True):
         for key in lineage(mine.folder):
             create(place / key.name, key)
-        told, like = about_of(mine.folder), shaped[clip.id]
+        told, like = about.known(mine.folder), shaped[clip.id]
         about.write(place / mine.folder.name, {name: told[name] for name in ("asked", "origin") if name in told})
         zeros = np.zeros_like(like.window(window))
         with Writer(place / mine.folder.name, mine.key, {}, "CC0-1.0") as writer:

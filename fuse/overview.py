@@ -18,7 +18,6 @@ from features.entries import entries
 from features.failures import Failure, recorded
 from features.look import size
 from features.measured import Measured, measure
-from features.roots import copies
 from fuse.backdrop import DETECTORS, ENVELOPE, SPEECH
 from manifests import Clip, ManifestError
 from manifests.labels import TASKS
@@ -146,7 +145,7 @@ def _held(folder: Path, key: Key, keep: Path) -> Held:
             failed={clip: one for clip, one in recorded(folder).items() if clip not in reader},
             made=json.loads(provenance),
             licence=licence,
-            told=next((told for each in copies(folder) or [folder] if (told := about.read(each))), {}),
+            told=about.known(folder),
             measured=measure(reader, keep),
         )
 

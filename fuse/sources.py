@@ -39,7 +39,7 @@ def read(entries: Mapping[str, Sequence[Path]]) -> tuple[Source, ...]:
 
 
 def _read(modality: str, folder: Path) -> Source:
-    known = about.read(folder)
+    known = about.known(folder)
     cited, parameters = known.get("bibtex"), known.get("parameters")
     return Source(
         modality,
