@@ -21,6 +21,7 @@ from extract.weights import WeightsError
 from features import CacheError, root
 from features.key import Precision
 from features.roots import corpora
+from features.waiting import awaited, counted, waiting
 from manifests import Clip, Manifest, ManifestError, unknown
 
 DEEP = "hash every media file again, whatever its size and time say"
@@ -117,8 +118,9 @@ def _common_options(parser: argparse.ArgumentParser, limit: int | None = None) -
 def _run(options: argparse.Namespace) -> int:
     manifest = _manifest(options.corpus, options.root, dry=options.dry)
     names = split(options.encoders) or listing.default_encoders(manifest.corpus)
-    wanted = _wanted(manifest, names, options, options.precision)
-    todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry, deep=options.deep)
+    with waiting(f"looking for what {options.corpus} lacks"):
+        wanted = _wanted(manifest, names, options, options.precision)
+        todo = plan(manifest, wanted, _chosen(manifest, options), retry=options.retry, deep=options.deep)
     if not options.weights:
         busy = [stage for entry in todo.entries if entry.todo for stage in (entry.want.denoise, entry.want.encoder)]
         listing.refuse_missing(listing.needs_of(filter(None, busy)), manifest.corpus)
@@ -157,11 +159,13 @@ def _wanted(manifest: Manifest, names: Sequence[str], options: argparse.Namespac
 
 def _manifest(corpus: str, root: Path | None, *, dry: bool) -> Manifest:
     if root is None and manifests.path_of(corpus).is_file():
-        manifest = manifests.read(corpus)
-        if not dry:
-            manifests.make(manifest)
+        with waiting(f"reading the manifest of {corpus}"):
+            manifest = manifests.read(corpus)
+            if not dry:
+                manifests.make(manifest)
     else:
-        manifest = manifests.again(corpus, root).manifest
+        with waiting(f"reading {corpus}"):
+            manifest = manifests.again(corpus, root).manifest
         if not dry:
             print(f"manifest: {manifests.write(manifest)}, {len(manifest.clips)} clips")
     if not manifest.clips:
@@ -205,7 +209,8 @@ def _work(todo: Plan, options: argparse.Namespace) -> int:
 
 
 def _forecast(todo: Plan, options: argparse.Namespace) -> None:
-    found = forecast(todo, _job(todo, options), max(1, options.workers))
+    with waiting("trying the first clips"):
+        found = forecast(todo, _job(todo, options), max(1, options.workers))
     print(
         f"about {display.lasting(found.wall_s)} and {found.disk_bytes / 1e9:.2f} GB of disk, "
         f"by a trial on {found.clips} clips here"
@@ -252,7 +257,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    print("\n".join(status.lines(options.corpus)))
+    for line in awaited(status.lines(options.corpus), "reading the cache"):
+        print(line)
     return 0
 
 
@@ -260,7 +266,7 @@ def _stale(options: argparse.Namespace) -> int:
     names = [options.corpus] if options.corpus else corpora()
     if not names:
         raise CacheError(f"nothing cached there yet under {root()}; make features fills it")
-    surveys = [stale.survey(name, deep=options.deep) for name in names]
+    surveys = [stale.survey(name, deep=options.deep) for name in counted(names, "comparing corpora")]
     print("\n".join(stale.lines(surveys)))
     return max(one.code for one in surveys)
 

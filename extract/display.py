@@ -133,7 +133,8 @@ def progress(total: int) -> Iterator[Callable[[Tally, float], None]]:
     if redraws(sys.stdout):
         from rich.live import Live
 
-        with Live(console=console(), refresh_per_second=4) as live:
+        first = _table(Tally(), 0.0, total, 0.0)  # loading networks may take long
+        with Live(first, console=console(), refresh_per_second=4) as live:
             yield lambda tally, held: live.update(_table(tally, held, total, time.monotonic() - began_s))
         return
     told_s = began_s

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import xxhash
 
+from features.waiting import waiting
 from manifests import Audio, Clip, Manifest, Series, Track
 
 BLOCK_BYTES = 1 << 20
@@ -68,8 +69,10 @@ class Sources:
         return {**times, "path": self._content[found.path], **own}
 
     def _look_at(self, paths: Collection[str]) -> None:
-        with ThreadPoolExecutor(THREADS) as pool:
+        seen = 0
+        with waiting(lambda: f"looking at media: {seen} of {len(paths)} files"), ThreadPoolExecutor(THREADS) as pool:
             for contents, changed in pool.map(self._digests, _some(paths)):
+                seen += len(contents)
                 self._content |= contents
                 if changed:
                     self._known |= changed

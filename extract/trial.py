@@ -21,6 +21,7 @@ from extract.tally import Meter
 from extract.weights import using
 from extract.work import Worker
 from features.disk import beside
+from features.waiting import waiting
 from features.windows import Array
 from manifests import Manifest
 
@@ -30,10 +31,11 @@ MOST_UNITS = 256
 def tried(manifest: Manifest, wanted: Sequence[Want], clips: Sequence[str], device: str, weights: str = "") -> Verdict:
     """Check the encoder of the last entry, on what it is given of these clips, and remember the verdict."""
     want = wanted[-1]
-    units = gathered(manifest, wanted, clips, device, weights)
+    with waiting(f"{want.encoder}: reading {len(clips)} clips"):
+        units = gathered(manifest, wanted, clips, device, weights)
     if not units:
         raise ValueError(f"these {len(clips)} clips give {want.encoder} nothing to encode; name others: CLIPS=")
-    with using(weights):
+    with using(weights), waiting(f"{want.encoder}: alone, in a batch, beside longer ones, exact and fast"):
         verdict = check(want.encoder, units, device, want.options)
     place = _place(want, device)
     place.parent.mkdir(parents=True, exist_ok=True)

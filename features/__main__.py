@@ -185,7 +185,7 @@ def _gc(options: argparse.Namespace) -> int:
     freed = 0
     own = [folder for folder in _chosen(options.corpus, options.entry) if folder.parent.parent == root()]
     for folder in own:
-        with waiting(folder.name), Reader(folder, alone=True) as reader:
+        with waiting(f"looking through {folder.name}"), Reader(folder, alone=True) as reader:
             kept = set(reader.where.values())
             rows = ((path, row) for path, each in reader.rows.items() for row in range(len(each.clips)))
             twice = [reader.part(path).bytes_of(row) for path, row in rows if (path, row) not in kept]
@@ -210,7 +210,9 @@ def _push(options: argparse.Namespace) -> int:
     if options.renew and not isinstance(target, Folder):
         raise CacheError(f"--renew replaces what is there, and {target} is no folder: renew where its disk is mounted")
     stays = 0
-    for source, names in _to_push(target, options):
+    with waiting(f"looking at what {root()} has"):
+        chosen = _to_push(target, options)
+    for source, names in chosen:
         with waiting(f"looking at what {target} has"):
             permitted = share.permitted(source, target, options.holds)
             lacks = share.lacks(source, target, names, permitted, renew=options.renew)
@@ -259,7 +261,8 @@ def _copy(
         differing = len(lack.renewed.keys() - lack.new.keys())
         if differing:
             print(f"  {differing} clips there rest on other media or words, and stay; --renew takes them anew")
-    bound = sorted({line for lack in lacks if lack.items for line in _bound(source, lack)})
+    with waiting(f"reading whose terms hold at {source}"):
+        bound = sorted({line for lack in lacks if lack.items for line in _bound(source, lack)})
     print("\n".join(bound), end="\n" if bound else "")
     if options.dry:
         return

@@ -117,8 +117,9 @@ def _make(asked: argparse.Namespace) -> int:
         return _say(_listing())
     with _meanwhile(f"reading {asked.corpus}"):
         found = scan(asked.corpus, asked.root, _options(asked.set), asked.name, asked.splits)
-    manifest = found.manifest
-    print(f"{write(manifest)}: {len(manifest.clips)} clips of {manifest.corpus} in {manifest.root}")
+        manifest = found.manifest
+        path = write(manifest)
+    print(f"{path}: {len(manifest.clips)} clips of {manifest.corpus} in {manifest.root}")
     _say(counts.of(manifest))
     _say(("", *counts.not_in_it(found.tree)))
     return _say(f"WARNING: {warning}" for warning in manifest.warnings)
@@ -153,8 +154,9 @@ def _audit(asked: argparse.Namespace) -> int:
 
 
 def _table(asked: argparse.Namespace) -> int:
-    manifest = read(asked.corpus)
-    table = as_table.table_of(manifest, with_text=asked.with_text)
+    with _meanwhile(f"reading the manifest of {asked.corpus}"):
+        manifest = read(asked.corpus)
+        table = as_table.table_of(manifest, with_text=asked.with_text)
     if asked.output:
         as_table.write(table, asked.output)
         print(f"{asked.output}: {len(manifest.clips)} clips of {manifest.corpus}")

@@ -8,11 +8,13 @@ import shlex
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import tree_kit
 
+import manifests
 from features import waiting
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +55,29 @@ TRAINING = [
     "fuse compare {runs}/*-mine-*",
     FUSE.replace("concat", "sweep concat") + " --over train.lr=1e-2,1e-3",
 ]
+LONG = [
+    ("extract run mine --encoders toy_audio --dry", "extract.__main__.plan", "looking for what mine lacks"),
+    ("extract run mine --encoders toy_audio:clip --dry", "extract.__main__.forecast", "trying the first clips"),
+    ("extract run mine --encoders toy_audio --dry", "manifests.read", "reading the manifest of mine"),
+    ("extract run folder --root {media} --encoders toy_audio --split none --dry", "manifests.again", "reading folder"),
+    ("extract check toy_audio --corpus mine --weights random:0", "extract.trial.check", "toy_audio: alone"),
+    ("extract status mine", "extract.status.recorded", "reading the cache"),
+    ("extract stale mine", "extract.stale.entries", "comparing corpora: 0 of 1"),
+    ("extract stale mine --deep", "extract.sources.digest", "looking at media: "),
+    ("features push {new} mine --dry", "features.share.chosen", "looking at what "),
+    ("features push {new} mine --dry", "features.share.lacks", "looking at what "),
+    ("features push {new} mine --dry", "features.share.licence_at", "reading whose terms hold"),
+    ("features pull {lab} mine --dry", "features.share.lacks", "looking at what "),
+    ("features gc mine", "features.__main__.Reader", "looking through toy_audio-"),
+    ("features ls mine", "features.look.Reader", "reading the cache"),
+    ("features export parquet {new} --corpus mine", "features.parquet.write", "writing "),
+    ("manifests table mine", "manifests.__main__.read", "reading the manifest of mine"),
+    ("manifests audit mine", "manifests.audit.audit", "comparing the splits of mine"),
+    ("fuse concat --corpus nowhere", "fuse.recipe.table", "looking for what is to be trained from"),
+    ("fuse page mine --out {new}", "fuse.overview.read", "making the page"),
+    ("fuse predict {runs} {media}", "fuse.trained.read", "predicting"),
+]
+"""Commands that take long on a large corpus, what takes long in them, and what is said of it."""
 NEW = itertools.count()
 
 
@@ -216,6 +241,50 @@ def shown(monkeypatch):
         return drained(ours)
 
     return show
+
+
+def slower(module, name, monkeypatch):
+    """Let a function take its time; what it does, it does."""
+    quick = getattr(module, name)
+
+    def slow(*arguments, **options):
+        time.sleep(0.15)
+        return quick(*arguments, **options)
+
+    monkeypatch.setattr(module, name, slow)
+
+
+@pytest.mark.parametrize(("command", "lasts", "told"), LONG, ids=[f"{one[0]}, {one[1]}" for one in LONG])
+def test_no_command_is_silent_for_long(command, lasts, told, place, shown, monkeypatch, capsys):
+    """Whatever takes long on a large corpus, a terminal is told what is being waited for, and nothing of it stays."""
+    words, environment = started(command, place)
+    main = import_module(f"{words[4]}.__main__").main
+    module, _, name = lasts.rpartition(".")
+    slower(import_module(module), name, monkeypatch)
+    monkeypatch.setattr(waiting, "SILENT_S", 0.01)
+    for variable in (each for each in environment if each.endswith("_ROOT")):
+        monkeypatch.setenv(variable, environment[variable])
+    written = shown(lambda: main(words[5:]))
+    assert told in written
+    assert not [line for line in left(written)[:-1] if told in line]
+    assert told not in capsys.readouterr().out
+
+
+def test_media_are_counted(place, shown, monkeypatch):
+    """Of many files that are read, a terminal is told how many were."""
+    sources = import_module("extract.sources")
+    monkeypatch.setattr(sources, "FILES_AT_ONCE", 1)
+    monkeypatch.setattr(sources, "THREADS", 1)
+    monkeypatch.setattr(waiting, "SILENT_S", 0.01)
+    monkeypatch.setattr(waiting, "AGAIN_S", 0.2)  # a terminal that nobody reads yet takes some kilobytes
+    monkeypatch.setenv("RUNS_ROOT", str(place / "elsewhere"))
+    monkeypatch.setenv("MANIFESTS_ROOT", str(place / "manifests"))
+    slower(sources, "digest", monkeypatch)
+    manifest = manifests.read("mine")
+    written = shown(lambda: sources.Sources(manifest).of(manifest.clips, "audio"))
+    counts = [int(count) for count in re.findall(r"looking at media: (\d+) of 12 files", written)]
+    assert counts == sorted(counts)
+    assert len({*counts}) > 2
 
 
 def slowly():
