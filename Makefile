@@ -109,8 +109,8 @@ fuse: setup  ## train from the cache and report: MODEL= CORPUS= ENCODERS="audio=
 sweep: setup  ## try every combination, choose on dev: MODEL= CORPUS= OVER="train.lr=1e-3,3e-4 config.width=64,128", all that fuse takes
 	@$(PY) -m fuse sweep $(FUSE) --over $(foreach list,$(OVER),'$(list)')
 
-compare: setup  ## lay finished runs side by side, clip by clip: RUNS="folder folder"
-	@$(PY) -m fuse compare $(foreach run,$(RUNS),'$(run)')
+compare: setup  ## lay finished runs side by side, clip by clip: RUNS="folder folder" OUT=file
+	@$(PY) -m fuse compare $(foreach run,$(RUNS),'$(run)') $(if $(OUT),--out '$(OUT)')
 
 table: setup  ## a paper's table filled from the runs that are finished, for reading, for the web, for LaTeX: MODEL=table1 CORPUS= OUT=
 	@$(PY) -m fuse table $(if $(MODEL_SAID),'$(MODEL_SAID)') $(if $(CORPUS_SAID),--corpus '$(CORPUS_SAID)') $(if $(OUT),--out '$(OUT)')

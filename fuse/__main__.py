@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from features import CacheError
 from features.waiting import awaited, between, waiting
-from fuse import models, recipe, strategies
+from fuse import recipe
+from fuse.arguments import parser
 from fuse.recipe import Recipe, Table
 from manifests import ManifestError
 
@@ -22,18 +23,6 @@ if TYPE_CHECKING:  # torch is imported when there is something to train, not for
     from fuse.result import Run
     from fuse.train import Seed
 
-EPILOG = """\
-examples:
-  python -m fuse lefsa --corpus demo --seeds 5
-  python -m fuse concat --corpus meld --set modalities=text train.lr=1e-3
-  python -m fuse turns --corpus meld --set modalities=text config.context=past strategies=curriculum
-  python -m fuse table1 --corpus demo --rows 1,9,10
-  python -m fuse lefsa --corpus meld --from lefsa.pt --eval
-  python -m fuse sweep concat --corpus meld --over train.lr=1e-3,3e-4 config.width=64,128
-  python -m fuse compare .runs/lefsa-meld-1c2d3e4f .runs/concat-meld-5a6b7c8d
-  python -m fuse page
-  python -m fuse predict .runs/lefsa-meld-1c2d3e4f talk.mp4 --text "Well, well."
-"""
 TELL_EVERY_S = 2.0
 
 
@@ -42,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = "python -m fuse " + shlex.join(given)
     verb = given.pop(0) if given and given[0] in VERBS else "train"
-    options = _parser(verb).parse_args(given)
+    options = parser(verb).parse_args(given)
     try:
         VERBS[verb](options, command)
     except (CacheError, ManifestError, ValueError) as error:
@@ -58,48 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped. The same command continues from the last saved epoch.", file=sys.stderr)
         return 130
     return 0
-
-
-def _parser(verb: str = "train") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fuse" + (f" {verb}" if verb != "train" else ""),
-        description="Train fusion models from cached features, on the CPU or a GPU, and write their reports.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    if verb == "compare":
-        parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs; the first is the measure")
-        return parser
-    if verb == "predict":
-        _predict_options(parser)
-        return parser
-    if verb == "page":
-        parser.add_argument("corpora", nargs="*", metavar="CORPUS", help="show these corpora [all that have features]")
-        parser.add_argument("--out", default=".page", help="where the page goes [.page]")
-        return parser
-    known = ", ".join(sorted({*recipe.names(), *models.names()} - {recipe.DEFAULT}))
-    parser.add_argument("model", help=f"a recipe, or a model with the default recipe: {known}")
-    parser.add_argument("--corpus", help="train and score on these corpora, joined with commas")
-    parser.add_argument("--encoders", nargs="*", metavar="MODALITY=NAME", help="take other features")
-    parser.add_argument("--seeds", type=int, help="how many seeds")
-    parser.add_argument("--folds", type=int, help="into how many folds")
-    parser.add_argument("--rows", help="run these rows of a table only, joined with commas")
-    turned_on = ",".join(strategies.names())
-    parser.add_argument(
-        "--set",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help=f"change keys of the recipe, or turn on ways of training: strategies={turned_on}",
-    )
-    parser.add_argument(
-        "--from", dest="weights", metavar="FILE", help="begin with these weights: a run's, the authors'"
-    )
-    parser.add_argument("--eval", action="store_true", help="train nothing, score the weights")
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier run of this has trained")
-    if verb == "sweep":
-        parser.add_argument("--over", nargs="+", required=True, metavar="KEY=V1,V2", help="try every combination")
-    return parser
 
 
 def _train(options: argparse.Namespace, command: str) -> None:
@@ -147,11 +94,29 @@ def _sweep(options: argparse.Namespace, command: str) -> None:
 def _compare(options: argparse.Namespace, _: str) -> None:
     from pathlib import Path
 
+    from fuse import comparison_lines, written
     from fuse.compare import compare
 
     with waiting("comparing clip by clip"):
         compared = compare([Path(run) for run in options.runs])
-    print(compared)
+        page = written.comparison(compared, Path(options.out) if options.out else None)
+    print("\n\n".join(comparison_lines.lines(compared)))
+    print(f"page: {page}")
+
+
+def _paper(options: argparse.Namespace, _: str) -> None:
+    from pathlib import Path
+
+    with waiting("looking for finished runs"):
+        from fuse import papers, tables
+
+        found, words = papers.fill(options.names, options.corpus.split(",") if options.corpus else ())
+    for word in words:
+        print(f"note: {word}")
+    for paper in found:
+        print(f"\n{tables.text(paper.filled)}\n")
+        for path in papers.write(paper, Path(options.out) if options.out else None):
+            print(f"table: {path}")
 
 
 def _page(options: argparse.Namespace, _: str) -> None:
@@ -162,16 +127,6 @@ def _page(options: argparse.Namespace, _: str) -> None:
     with between(partial(print, flush=True), "making the page") as tell:
         first = site.write(Path(options.out), options.corpora, tell)
     print(f"page: {first}")
-
-
-def _predict_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
-    parser.add_argument("clip", metavar="CLIP", help="a sound, a film, or a folder of them")
-    parser.add_argument("--text", default="", help="what is said in it [a .txt beside it, or what whisper_base hears]")
-    parser.add_argument("--language", default="", help="what is spoken, as en [what the run's corpus speaks]")
-    parser.add_argument("--cut", type=float, default=0.0, metavar="SECONDS", help="cut longer recordings into pieces")
-    parser.add_argument("--work", help="keep what is extracted there, and go on from it")
-    parser.add_argument("--out", help="where the answer goes [RUN/predictions/CLIP]")
 
 
 def _predict(options: argparse.Namespace, _: str) -> None:
@@ -196,7 +151,7 @@ def _predict(options: argparse.Namespace, _: str) -> None:
         raise SystemExit(1)
 
 
-VERBS = {"train": _train, "sweep": _sweep, "compare": _compare, "page": _page, "predict": _predict}
+VERBS = {"train": _train, "sweep": _sweep, "compare": _compare, "table": _paper, "page": _page, "predict": _predict}
 
 
 def _table(options: argparse.Namespace, settings: Sequence[str] = ()) -> Table:

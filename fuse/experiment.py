@@ -6,7 +6,6 @@ continues a killed run and repeats no finished one.
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import manifests
-from fuse import data, embedding, floors, handover, missing, models, predict, protocol, sources, strategies, twins
+from fuse import data, done, embedding, floors, handover, missing, models, predict, protocol, sources, strategies, twins
 from fuse.data import Dataset
 from fuse.embedding import Embedded
 from fuse.protocol import Split
@@ -60,14 +59,13 @@ class Experiment:
 
     @cached_property
     def folder(self) -> Path:
-        """Return where the run goes: `RUNS_ROOT`, or `.runs`."""
+        """Return where the run goes."""
         weights = handover.digest(Path(self.recipe.weights)) if self.recipe.weights else ""
         settings = json.dumps({**self.recipe.to_json(), "weights": weights}, sort_keys=True)
         before = [stage.folder.name for stage in self.stages]
-        what = f"{settings}\n{self.data.digest}\n{_code_digest(self.recipe)}\n{before}"
+        what = f"{settings}\n{self.data.digest}\n{code_digest(self.recipe)}\n{before}"
         digest = hashlib.sha256(what.encode()).hexdigest()[:8]
-        runs = Path(os.environ.get("RUNS_ROOT") or ".runs")
-        return runs / f"{self.recipe.name}-{'+'.join(self.recipe.corpora)}-{digest}"
+        return done.root() / f"{self.recipe.name}-{'+'.join(self.recipe.corpora)}-{digest}"
 
     def of(self, split: Split) -> Dataset:
         """Return the data as one fold sees them: statistics come from its training clips alone."""
@@ -202,7 +200,7 @@ class Experiment:
     def _provenance(self) -> dict[str, Any]:
         return {
             "code": _commit(),
-            "training code": _code_digest(self.recipe),
+            "training code": code_digest(self.recipe),
             "libraries": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
             "python": platform.python_version(),
             "features": {m: ", ".join(folder.name for folder in folders) for m, folders in self.data.entries.items()},
@@ -278,7 +276,7 @@ def _commit() -> str:
         return "no git checkout"
 
 
-def _code_digest(recipe: Recipe) -> str:
+def code_digest(recipe: Recipe) -> str:
     """Digest what decides the weights: changed code must not continue an old run."""
     package = Path(__file__).parent
     files = [package / f"{name}.py" for name in CODE]

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,13 @@ class Finished:
     views: Mapping[Cell, View]
     clips: Mapping[Cell, Mapping[str, Mapping[str, Clip]]]
     """Seed to clip to what is said of it; every seed has the same clips with the same truth."""
+    command: str = ""
+    """What makes it again."""
+    warnings: tuple[str, ...] = ()
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    """Every setting by its dotted name."""
+    features: Mapping[str, str] = field(default_factory=dict)
+    """Modality to the entries of the cache that it was trained from."""
 
     def truth(self, cell: Cell) -> dict[str, str]:
         """Return the label of each clip that has one."""
@@ -59,7 +66,9 @@ def read(folder: Path) -> Finished:
     """Read the run in a folder; what is not a finished run of this version is refused."""
     report, predictions = folder / "report.json", folder / "predictions.csv"
     try:
-        model, views = _report(json.loads(report.read_text(encoding="utf-8")))
+        data = json.loads(report.read_text(encoding="utf-8"))
+        model, views = _report(data)
+        told = _told(data)
         clips = _predictions(predictions, views)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
@@ -71,7 +80,7 @@ def read(folder: Path) -> Finished:
             f"{folder}: expected report.json and predictions.csv as this version writes them, got {error}; "
             f"run its command again"
         ) from None
-    return Finished(folder, model, {cell: view for cell, view in views.items() if cell in clips}, clips)
+    return Finished(folder, model, {cell: view for cell, view in views.items() if cell in clips}, clips, **told)
 
 
 def _report(data: Any) -> tuple[str, dict[Cell, View]]:
@@ -82,6 +91,30 @@ def _report(data: Any) -> tuple[str, dict[Cell, View]]:
                 raise ValueError(f"the view {view!r} of a task {task!r}")
             views[task, corpus] = view
     return str(data["model"]), views
+
+
+def _told(data: Any) -> dict[str, Any]:
+    """Return what a report says of how its run was made; what it leaves out is not known."""
+    made, warnings = data.get("provenance", {}), data.get("warnings", [])
+    if not isinstance(warnings, list):
+        raise TypeError(f"the warnings {warnings!r}")
+    return {
+        "command": str(data.get("command", "")),
+        "warnings": tuple(map(str, warnings)),
+        "recipe": dict(_leaves(made.get("recipe", {}))),
+        "features": {str(modality): str(entries) for modality, entries in made.get("features", {}).items()},
+    }
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting of nested ones with its dotted name, a text as it is and all else as JSON."""
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        value = {str(number): one for number, one in enumerate(value)}
+    if isinstance(value, dict) and value:
+        for key, one in value.items():
+            yield from _leaves(one, f"{name}.{key}" if name else key)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _predictions(path: Path, views: Mapping[Cell, View]) -> dict[Cell, dict[str, dict[str, Clip]]]:

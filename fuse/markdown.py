@@ -7,7 +7,8 @@ from collections.abc import Sequence
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
     """Return a table whose columns are aligned as text; after `words` columns come numbers."""
     cells = [[escape(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    # A rule needs a dash beside its colon.
+    widths = [max(2, *map(len, column)) for column in zip(*cells, strict=True)]
     aligned = [
         [
             cell.ljust(width) if i < words else cell.rjust(width)

@@ -21,8 +21,8 @@ def number(metric: str, value: float, *, sign: bool = False) -> str:
     """Return one score; a dash where it is not defined."""
     if not math.isfinite(value):
         return DASH
-    plus = "+" if sign else ""
-    return f"{value:{plus}.3f}" if metric in NOT_SHARES else f"{100 * value:{plus}.1f}"
+    form = f"{'+' if sign else ''}z.{3 if metric in NOT_SHARES else 1}f"
+    return format(value if metric in NOT_SHARES else 100 * value, form)
 
 
 def with_spread(metric: str, mean: float, spread: float | None) -> str:

@@ -11,16 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
+import manifests
 from features import CacheError, Reader
 from features.disk import beside, make_folder
 from features.measured import nearest
 from features.roots import corpora
-from fuse import overview, ran
+from fuse import done, overview
 from fuse.backdrop import DETECTORS, SPEECH, merged
+from fuse.done import Done
 from fuse.overview import Held, Overview
-from fuse.pages import of_cache, of_clips, of_corpus, of_entry
+from fuse.pages import of_cache, of_clips, of_corpus, of_entry, page
 from fuse.pages.finder import A_SHEET, sheet_of
 from fuse.pages.of_clips import Near, Sheet, Span
+from fuse.written import REPORT
+from manifests import ManifestError
+from manifests.licence import may_share
 
 LIST = "written.json"
 KEPT = ".measured"
@@ -46,15 +51,15 @@ def _files(only: Sequence[str], tell: Tell) -> Iterator[tuple[str, str]]:
     shown: list[Overview] = []
     for corpus in only or corpora():
         tell(f"{corpus}: reading the cache")
-        one = overview.read(corpus, ran.root() / KEPT)
+        one = overview.read(corpus, done.root() / KEPT)
         if not one.held and not one.broken:
             raise CacheError(f"the cache has no entry of {corpus!r}; it has: {', '.join(corpora()) or 'nothing'}")
         yield from ((f"{corpus}/{name}", text) for name, text in _corpus(one, tell))
         shown.append(one)
-    runs = ran.read(ran.root())
-    reports = {run: report for run in runs if (report := ran.shown(run))}
-    yield from ((of_cache.run_link(run), report) for run, report in reports.items())
-    yield "index.html", of_cache.html(shown, runs, list(reports))
+    runs, _ = done.read(done.root())
+    reports = {run.name: report for run in runs if (report := _report(run))}
+    yield from ((of_cache.run_link(name), report) for name, report in reports.items())
+    yield "index.html", of_cache.html(shown, runs, reports.keys())
 
 
 def _before(target: Path) -> set[str]:
@@ -97,6 +102,26 @@ def _corpus(one: Overview, tell: Tell) -> Iterator[tuple[str, str]]:
         yield sheet_of(first), of_clips.html(one, _sheet(one, first, readers, near))
     for reader in readers.values():
         reader.close()
+
+
+def _report(run: Done) -> str:
+    """Return the report of a run if it may be shown to anybody, for it names clips and their labels.
+
+    One that was not written by this version is not shown: what a browser would run of it, nobody knows.
+    """
+    try:
+        report = (run.folder / REPORT).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return report if page.is_ours(report) and _labels_may_leave(run) else ""
+
+
+def _labels_may_leave(run: Done) -> bool:
+    try:
+        tags = {clip.licence for corpus in run.corpora for clip in manifests.read(corpus).clips}
+    except ManifestError:
+        return False
+    return all(may_share(tag, "labels") for tag in tags)
 
 
 def _nearest(held: Held, number: Mapping[str, int]) -> list[list[Near]]:

@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 from fuse import markdown, score_tables
@@ -10,30 +11,102 @@ from fuse.judged import MAIN
 from fuse.recipe import Recipe, Table
 from fuse.result import Summary
 
-
-def render(table: Table, found: Mapping[str, Summary], failed: Mapping[str, str]) -> str:
-    """Return the table for a terminal, a row for each recipe; `failed` says by row why it was not run."""
-    columns = _columns(table, found)
-    averaged = _averageable(table, columns, found)
-    rows = [
-        [
-            _short(table, row),
-            *(_cell(found, table, row, column) for column in columns),
-            *([_average(table, row, columns, found)] if averaged else []),
-            *_cost(found.get(row.name)),
-        ]
-        for row in table.rows
-    ]
-    header = ["row", *columns, *(["average"] if averaged else []), "parameters", "s/epoch"]
-    notes = [READING, *table.notes, *_not_run(table, found, failed)]
-    listed = "\n".join(f"- {markdown.escape(note)}" for note in notes)
-    return f"{markdown.escape(table.title)}\n\n{markdown.table(header, rows, words=1)}\n\n{listed}"
-
-
+AVERAGE = "average"
+LESS_IS_BETTER = {"mae", "sims_mae"}
+MARK = "\N{DAGGER}"
 READING = (
     "On test, in percent where a score is a share; ± is the sample standard deviation over folds and seeds; "
     "from and to say where 95 % of scores on other clips or speakers would lie; in parentheses what the paper prints."
 )
+OTHER_CODE = f"{MARK} Trained under other training code than today's; the same command trains it anew."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of ours, as it is read, beside the paper's."""
+
+    score: str
+    spread: str = ""
+    lies: str = ""
+    """From where to where 95 % of scores would lie."""
+    paper: str = ""
+    more: str = ""
+    """How much more ours is than the paper's, with its sign."""
+    better: bool | None = None
+    """Whether that is better; None where both are the same, or one of them is not there."""
+    best: bool = False
+    """Whether no other row has a better one of ours."""
+
+    @property
+    def text(self) -> str:
+        """Return it in one line."""
+        own = f"{self.score}{self.spread}" + (f", {self.lies}" if self.lies else "")
+        return f"{own} ({self.paper})" if self.paper else own
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table."""
+
+    recipe: str
+    name: str
+    cells: tuple[Cell, ...]
+    parameters: str
+    seconds: str
+    """What an epoch took."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A table as data, whatever form it then has."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    """`corpus/task/metric` of each cell of a row, and perhaps their average."""
+    lines: tuple[Line, ...]
+    reading: str
+    notes: tuple[str, ...]
+
+    @property
+    def header(self) -> list[str]:
+        """Return what stands above each column."""
+        return ["row", *self.columns, "parameters", "s/epoch"]
+
+
+def filled(
+    table: Table, found: Mapping[str, Summary], failed: Mapping[str, str], marked: Collection[str] = ()
+) -> Filled:
+    """Return the table, a row for each recipe; `failed` says by row why it was not run, `marked` which are outdated."""
+    columns = _columns(table, found)
+    averaged = [AVERAGE] if _averageable(table, columns, found) else []
+    lines = [
+        Line(
+            row.name,
+            _short(table, row) + (f" {MARK}" if row.name in marked else ""),
+            (
+                *(_cell(found, table, row, column) for column in columns),
+                *(_average(table, row, columns, found) for _ in averaged),
+            ),
+            *_cost(found.get(row.name)),
+        )
+        for row in table.rows
+    ]
+    notes = (*table.notes, *_not_run(table, found, failed), *([OTHER_CODE] if marked else []))
+    every = (*columns, *averaged)
+    return Filled(table.name, table.title, every, tuple(_with_best(lines, every)), READING, notes)
+
+
+def render(table: Table, found: Mapping[str, Summary], failed: Mapping[str, str]) -> str:
+    """Return the table for a terminal."""
+    return text(filled(table, found, failed))
+
+
+def text(one: Filled) -> str:
+    """Return a table as Markdown."""
+    rows = [[line.name, *(cell.text for cell in line.cells), line.parameters, line.seconds] for line in one.lines]
+    listed = "\n".join(f"- {markdown.escape(note)}" for note in (one.reading, *one.notes))
+    return f"{markdown.escape(one.title)}\n\n{markdown.table(one.header, rows, words=1)}\n\n{listed}"
 
 
 def _columns(table: Table, found: Mapping[str, Summary]) -> list[str]:
@@ -59,27 +132,63 @@ def _mains(found: Mapping[str, Summary]) -> list[str]:
     )
 
 
+def place(column: str) -> tuple[str, str, str]:
+    """Return the corpus, the task and the metric of a column."""
+    corpus, task, metric = column.rsplit("/", 2)
+    return corpus, task, metric
+
+
 def _ours(found: Mapping[str, Summary], row: Recipe, column: str) -> tuple[float, float | None] | None:
-    corpus, task, metric = column.split("/")
-    return found[row.name].scores.get((corpus, task, metric)) if row.name in found else None
+    return found[row.name].scores.get(place(column)) if row.name in found else None
 
 
 def _paper(table: Table, row: Recipe, column: str) -> float | None:
     return table.paper.get(row.name, {}).get(column)
 
 
-def _cell(found: Mapping[str, Summary], table: Table, row: Recipe, column: str) -> str:
-    corpus, task, metric = column.split("/")
-    ours, paper = _ours(found, row, column), _paper(table, row, column)
-    interval = found[row.name].intervals.get((corpus, task, metric)) if ours else None
-    own = score_tables.with_spread(metric, *ours) if ours else score_tables.DASH
-    if interval and math.isfinite(interval.low):
-        own += f", {score_tables.number(metric, interval.low)} to {score_tables.number(metric, interval.high)}"
-    return own if paper is None else f"{own} ({paper:g})"
+def _cell(found: Mapping[str, Summary], table: Table, row: Recipe, column: str) -> Cell:
+    metric, ours, paper = place(column)[2], _ours(found, row, column), _paper(table, row, column)
+    printed = "" if paper is None else f"{paper:g}"
+    if ours is None:
+        return Cell(score_tables.DASH, paper=printed)
+    score, spread = score_tables.with_spread(metric, *ours).split(" ", 1)
+    interval = found[row.name].intervals.get(place(column))
+    ends = (interval.low, interval.high) if interval and math.isfinite(interval.low) else ()
+    lies = " to ".join(score_tables.number(metric, end) for end in ends)
+    return Cell(score, f" {spread}", lies, printed, *_more(metric, ours[0], paper))
 
 
-def _cost(found: Summary | None) -> list[str]:
-    return [f"{found.parameters:,}", f"{found.seconds_per_epoch:.2g}"] if found else [score_tables.DASH] * 2
+def _more(metric: str, ours: float | None, paper: float | None) -> tuple[str, bool | None]:
+    """Return how much more ours is than what the paper prints, and whether that is better."""
+    if ours is None or paper is None or not math.isfinite(ours):
+        return "", None
+    more = ours - (paper if metric in score_tables.NOT_SHARES else paper / 100)
+    shown = score_tables.number(metric, more, sign=True)
+    same = float(shown) == 0
+    return shown.replace("-0.0", "+0.0") if same else shown, None if same else (more < 0) == (metric in LESS_IS_BETTER)
+
+
+def _with_best(lines: Sequence[Line], columns: Sequence[str]) -> list[Line]:
+    """Mark in each column that several rows have a score of the best one, and all that read the same."""
+    best = [_best([line.cells[i].score for line in lines], column) for i, column in enumerate(columns)]
+    return [
+        replace(
+            line, cells=tuple(replace(cell, best=cell.score == top) for cell, top in zip(line.cells, best, strict=True))
+        )
+        for line in lines
+    ]
+
+
+def _best(scores: Sequence[str], column: str) -> str:
+    known = [score for score in scores if score != score_tables.DASH]
+    best = min if column.rpartition("/")[2] in LESS_IS_BETTER else max
+    return best(known, key=float) if len(known) > 1 else ""
+
+
+def _cost(found: Summary | None) -> tuple[str, str]:
+    if found is None:
+        return score_tables.DASH, score_tables.DASH
+    return f"{found.parameters:,}", f"{found.seconds_per_epoch:.2g}"
 
 
 def _averageable(table: Table, columns: Sequence[str], found: Mapping[str, Summary]) -> bool:
@@ -90,11 +199,12 @@ def _averageable(table: Table, columns: Sequence[str], found: Mapping[str, Summa
     return several and shares and any(_mean(_all_ours(found, row, columns)) is not None for row in table.rows)
 
 
-def _average(table: Table, row: Recipe, columns: Sequence[str], found: Mapping[str, Summary]) -> str:
+def _average(table: Table, row: Recipe, columns: Sequence[str], found: Mapping[str, Summary]) -> Cell:
     ours = _mean(_all_ours(found, row, columns))
     paper = _mean([_paper(table, row, column) for column in columns])
     own = score_tables.DASH if ours is None else score_tables.number("", ours)
-    return own if paper is None else f"{own} ({paper:.2f})"
+    more, better = _more("", ours, paper)
+    return Cell(own, paper="" if paper is None else f"{paper:.2f}", more=more, better=better)
 
 
 def _all_ours(found: Mapping[str, Summary], row: Recipe, columns: Sequence[str]) -> list[float | None]:

@@ -14,7 +14,8 @@ from command_kit import ROOT
 from run_kit import EMOTION, NAMES, SENTIMENT, fold, part, run, sole
 
 from fuse import beside, facts, recipe, record, report, sources, verdict
-from fuse.__main__ import _parser, _table, main
+from fuse.__main__ import _table, main
+from fuse.arguments import parser
 from fuse.pages import of_run
 from fuse.result import Beside
 
@@ -141,7 +142,7 @@ SETTINGS = (
 def test_the_command_says_the_same_clips_and_features(settings):
     """Through the shell and make, it is read as the same features, folds, tasks and seeds."""
     mine = recipe.load("unimodal", settings, corpora=["demo", "meld"])
-    (theirs,) = _table(_parser().parse_args(arguments(beside.command(mine)))).rows
+    (theirs,) = _table(parser().parse_args(arguments(beside.command(mine)))).rows
     assert theirs.model == "concat"
     for name in ("corpora", "used", "tasks", "seeds", *beside.DIVIDED):
         assert getattr(theirs, name) == getattr(mine, name), name

@@ -59,7 +59,9 @@ def wait_for(what, seconds=60):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(one, marks=[pytest.mark.slow] * (one in ("decode", "rename"))) for one in STAGES]
+)
 def test_a_worker_killed_once_costs_nothing(peace, war, log, stage):
     """Killed by -9 at any stage, the worker is started again, and the run ends with the bytes of a run in peace."""
     # Only the first worker is struck: its successor finds that the point is passed.

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("roots")
 
 def test_help_needs_no_torch():
     """--help answers at once: torch is not imported for it."""
-    code = "import sys; from fuse.__main__ import _parser; _parser().format_help(); print('torch' in sys.modules)"
+    code = "import sys; import fuse.__main__; fuse.__main__.parser().format_help(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

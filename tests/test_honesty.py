@@ -37,6 +37,7 @@ CARRY = {"heard": 0.3, "seen": 0.3, "read": 0.3}
 THREE = "encoders={audio='heard',video='seen',text='read'}"
 QUICK = ("tasks=emotion", "train.epochs=14", "train.patience=8", "train.lr=5e-3", "train.batch=100")
 SMALL = {"concat": (), "lefsa": ("config.width=16", "train.batch=150", "train.lr=1e-2"), "turns": ("config.width=16",)}
+LEFSA = pytest.param("lefsa", marks=pytest.mark.slow)
 DRAWS = 499
 NEVER = 1 / (1 + DRAWS)
 """How often a score comes by chance that was learnt: none of the draws has it."""
@@ -128,7 +129,7 @@ def lines(run):
 
 
 @pytest.mark.parametrize("weights", ["balanced", "none"])
-@pytest.mark.parametrize("model", ["concat", "lefsa"])
+@pytest.mark.parametrize("model", ["concat", LEFSA])
 def test_shuffled_labels_score_as_chance_does(honest, model, weights):
     """Labels that were shuffled within each part teach nothing, whether rare ones weigh more or not."""
     draw = np.random.default_rng(2)
@@ -166,7 +167,8 @@ def test_noise_beside_two_modalities_gains_nothing():
 
 @pytest.mark.usefixtures("honest")
 @pytest.mark.parametrize(
-    ("model", "carrier", "seeds"), [("concat", "audio", 5), ("concat", "video", 5), ("lefsa", "text", 3)]
+    ("model", "carrier", "seeds"),
+    [("concat", "audio", 5), ("concat", "video", 5), pytest.param("lefsa", "text", 3, marks=pytest.mark.slow)],
 )
 def test_noise_is_not_said_to_carry_a_result(model, carrier, seeds):
     """What carries is missed far more than seeds differ and noise hardly is: so the report names the one alone."""
@@ -194,7 +196,7 @@ def test_nothing_is_said_to_carry_noise(place):  # noqa: ARG001 - it says where 
 # Names and places.
 
 
-@pytest.mark.parametrize("model", ["concat", "lefsa"])
+@pytest.mark.parametrize("model", ["concat", LEFSA])
 def test_who_knows_only_the_name_of_a_clip_knows_nothing(place, model):  # noqa: ARG001 - where the cache lies
     """Features that follow from the id alone score as chance does."""
     lay(clips("names"), named=drawn, called=lambda c: drawn(c, 1), known=lambda c: drawn(c, 2))
@@ -211,7 +213,7 @@ def test_a_feature_that_counts_clips_tells_the_class_only_of_sorted_ones(place, 
     assert (luck == NEVER) == tells
 
 
-@pytest.mark.parametrize("model", ["concat", "lefsa", "turns"])
+@pytest.mark.parametrize("model", ["concat", LEFSA, "turns"])
 def test_names_and_order_of_clips_change_no_prediction(honest, model):
     """Other ids in another order give each clip the same answer, sums in another order aside."""
     # All of training is one batch and nothing is dropped: what is drawn by place would differ.

@@ -4,7 +4,7 @@ Colours are names of the page's style, so that they follow light and dark. Nothi
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,18 +90,46 @@ class Curve:
     chosen: float
 
 
-def bars(caption: str, lines: Sequence[Bar], interval: tuple[float, float] | None = None) -> str:
+@dataclass(frozen=True)
+class Gap:
+    """How far something lies from what it is held against, and between which ends that may lie."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    shown: str
+    clear: bool
+    """Whether it is more than chance gives."""
+
+
+def bars(
+    caption: str,
+    lines: Sequence[Bar],
+    interval: tuple[float, float] | None = None,
+    groups: Mapping[Kind, str] = GROUPS,
+) -> str:
     """Return bars that begin at zero, the model's first; its interval runs behind all of them as a band."""
     known = [0.0, *(one.value for one in lines), *(interval or ())]
     known = [value for value in known if math.isfinite(value)]
     scale = Scale(min(known), max(known) or 1.0, 0, 1000)
     band = interval if interval and all(map(math.isfinite, interval)) else None
     bodies = []
-    for role in GROUPS:
+    for role, said in groups.items():
         rows = "\n".join(_bar(one, scale, band) for one in lines if one.role == role)
-        head = f'<tr class="kind"><th scope="rowgroup" colspan="3">{GROUPS[role]}</th></tr>'
+        head = f'<tr class="kind"><th scope="rowgroup" colspan="3">{said}</th></tr>'
         bodies += [f"<tbody>{head}\n{rows}</tbody>"] if rows else []
     return f'<table class="bars"><caption>{text(caption)}</caption>{"".join(bodies)}</table>'
+
+
+def gaps(caption: str, lines: Sequence[Gap], say: Callable[[float], str]) -> str:
+    """Return a point for each difference, its interval as a line, and no difference in the middle of all."""
+    ends = [abs(value) for one in lines for value in (one.mean, one.low, one.high) if math.isfinite(value)]
+    most = 1.05 * max(ends, default=0.0) or 1.0
+    rows = "\n".join(_gap(one, Scale(-most, most, 0, 1000)) for one in lines)
+    said = f"<span>{text(say(-most))}</span><span>0</span><span>{text(say(most))}</span>"
+    foot = f'<tr class="ends"><th></th><td class="track"><div aria-hidden="true">{said}</div></td><td></td></tr>'
+    return f'<table class="bars gaps"><caption>{text(caption)}</caption><tbody>{rows}{foot}</tbody></table>'
 
 
 def curves(title: str, drawn: Sequence[Curve], *, percent: bool) -> str:
@@ -225,12 +253,12 @@ def heat(caption: str, classes: Sequence[str], counts: Counts) -> str:
     return _heat(caption, "true (count) \N{RIGHTWARDS ARROW} predicted", classes, rows)
 
 
-def shares(caption: str, names: Sequence[str], values: Sequence[Sequence[float]]) -> str:
-    """Return shares of clips between each two of some names."""
-    rows = [
-        (name, [_cell(value, f"{100 * value:.1f}") for value in row]) for name, row in zip(names, values, strict=True)
-    ]
-    return _heat(caption, "in percent", names, rows)
+def shares(
+    caption: str, names: Sequence[str], values: Sequence[Sequence[float]], columns: Sequence[str] | None = None
+) -> str:
+    """Return shares between each two of some names, or of names and columns; a dash where one is not defined."""
+    rows = [(name, [_share(value) for value in row]) for name, row in zip(names, values, strict=True)]
+    return _heat(caption, "in percent", names if columns is None else columns, rows)
 
 
 def svg(title: str, desc: str, marks: str, height: float = HEIGHT) -> str:
@@ -253,10 +281,27 @@ def _bar(one: Bar, scale: Scale, band: tuple[float, float] | None) -> str:
         ends = ((low, low, 6, 14), (high, high, 6, 14), (low, high, 10, 10))
         line = '<line class="whisker" vector-effect="non-scaling-stroke" x1="{}" x2="{}" y1="{}" y2="{}"/>'
         marks += [line.format(*end) for end in ends]
+    return _track(one.role, one.name, marks, one.shown)
+
+
+def _gap(one: Gap, scale: Scale) -> str:
+    line = '<line class="{}" vector-effect="non-scaling-stroke" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+    marks = [line.format("ideal", scale(0), scale(0), 0, 20)]
+    if math.isfinite(one.low) and math.isfinite(one.high):
+        low, high = scale(one.low), scale(one.high)
+        ends = ((low, high, 10, 10), (low, low, 6, 14), (high, high, 6, 14))
+        marks += [line.format("whisker", *end) for end in ends]
+    if math.isfinite(one.mean):
+        kind = "model" if one.clear else "floor"
+        marks.append(f'<rect class="fill-{kind}" x="{float(scale(one.mean)) - 9:.1f}" y="4" width="18" height="12"/>')
+    return _track("model" if one.clear else "beside", one.name, marks, one.shown)
+
+
+def _track(kind: str, name: str, marks: Sequence[str], shown: str) -> str:
     drawn = f'<svg viewBox="0 0 1000 20" preserveAspectRatio="none" aria-hidden="true">{"".join(marks)}</svg>'
     return (
-        f'<tr class="{one.role}"><th scope="row" title="{text(one.name)}">{text(one.name)}</th>'
-        f'<td class="track">{drawn}</td><td>{text(one.shown)}</td></tr>'
+        f'<tr class="{kind}"><th scope="row" title="{text(name)}">{text(name)}</th>'
+        f'<td class="track">{drawn}</td><td>{text(shown)}</td></tr>'
     )
 
 
@@ -324,6 +369,10 @@ def _cell(share: float, shown: str, below: str = "") -> str:
     kind = "" if share else ' class="none"'
     small = f"<small>{below}</small>" if below and share else ""
     return f'<td{kind} style="--s:{share:.2f}">{shown}{small}</td>'
+
+
+def _share(value: float) -> str:
+    return _cell(value, f"{100 * value:.1f}") if math.isfinite(value) else _cell(0, "\N{EN DASH}")
 
 
 def _colour(kind: int) -> str:

@@ -68,6 +68,7 @@ svg text { fill: var(--soft); font-size: 12px } svg .axis { stroke: var(--soft) 
 .bars td:last-child { width: 1%; padding-right: 0 } .bars .model th, .bars .model td { font-weight: 650 }
 .bars .track { padding: 0 .35rem; height: 1.7rem; vertical-align: middle; min-width: 5rem }
 .track svg { display: block; width: 100%; height: 1.7rem; overflow: visible }
+.ends div { display: flex; justify-content: space-between; color: var(--soft); font-size: .78rem }
 .fill-floor { fill: var(--floor) } .fill-model { fill: var(--c1) } .fill-part { fill: var(--c6) }
 .fill-ablation { fill: var(--c2) } .fill-beside { fill: var(--c3) }
 .band { fill: var(--band) } .whisker { stroke: var(--ink); stroke-width: 1.5 }
@@ -89,6 +90,10 @@ polyline { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: rou
 .heat td small { display: block; font-size: .76rem } .heat td.none { color: var(--soft) }
 .heat tbody th, .heat thead th:first-child { text-align: left }
 .heat thead th { font-weight: 400; text-align: center; white-space: normal; max-width: 6rem }
+.paper td small { display: block; font-size: .76rem; color: var(--soft) } .paper b { color: var(--link) }
+.paper tbody th { white-space: normal; min-width: 7.5rem; max-width: 16rem } .paper td { vertical-align: top }
+.paper thead th { white-space: normal; min-width: 5.5rem }
+.up { color: var(--c3) } .down { color: var(--c2) }
 details { margin: 0 0 1rem } summary { cursor: pointer;
   color: var(--link) } details[open] summary { margin-bottom: .6rem }
 .filter { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; margin: 0 0 .8rem }

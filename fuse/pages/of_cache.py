@@ -1,17 +1,18 @@
 """The first page of a cache: which corpora have which features, how much of them, and what was made of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from fuse import score_tables
+from fuse.done import Done
 from fuse.overview import UNKNOWN, Held, Overview
 from fuse.pages import charts, page
 from fuse.pages.page import Section, paragraph
-from fuse.ran import Ran
 
 ENTRIES = "table-of-entries"
 RUNS = "table-of-runs"
 
 
-def html(corpora: Sequence[Overview], runs: Sequence[Ran], shown: Sequence[Ran]) -> str:
+def html(corpora: Sequence[Overview], runs: Sequence[Done], shown: Collection[str]) -> str:
     """Return the page; the reports of the runs that are shown lie beside it."""
     clips, nbytes = sum(len(one.rows) for one in corpora), sum(held.nbytes for one in corpora for held in one.held)
     corpora_, entries = counted(len(corpora), "corpus", "corpora"), sum(len(one.held) for one in corpora)
@@ -101,23 +102,24 @@ def _entry(corpus: Overview, held: Held) -> Iterator[list[str]]:
     ]
 
 
-def run_link(run: Ran) -> str:
+def run_link(name: str) -> str:
     """Return where the report of a run lies."""
-    return f"runs/{run.name}.html"
+    return f"runs/{name}.html"
 
 
-def _runs(runs: Sequence[Ran], shown: Sequence[Ran]) -> str:
+def _runs(runs: Sequence[Done], shown: Collection[str]) -> str:
     if not runs:
         return paragraph("No run is finished yet; make fuse MODEL=lefsa CORPUS=demo trains one.")
     rows = [
         [
-            page.Link(run.name, page.address(run_link(run))) if run in shown else run.name,
-            run.model,
-            *score,
-            f"{run.parameters:,}",
+            page.Link(run.name, page.address(run_link(run.name))) if run.name in shown else run.name,
+            str(run.recipe["model"]),
+            *(corpus, task, metric),
+            score_tables.with_spread(metric, *run.summary.scores[corpus, task, metric]),
+            f"{run.summary.parameters:,}",
         ]
         for run in runs
-        for score in run.scores
+        for corpus, task, metric in run.mains
     ]
     words = "On test; ± is the sample standard deviation over seeds and folds."
     if kept := len(runs) - len(shown):

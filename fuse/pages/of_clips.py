@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fuse.overview import Overview, Row
 from fuse.pages import finder, page
+from fuse.pages.of_cache import counted
 from fuse.pages.page import text, wide
 
 WIDTH, LEFT, RIGHT, ROW = 880, 190, 862, 18
@@ -114,7 +115,7 @@ def _merged(each: Sequence[Span]) -> list[Span]:
 
 
 def _counted(each: Sequence[Span], y: int) -> str:
-    return f'<text x="{LEFT}" y="{y}">{len(each)} windows, nowhere in time</text>'
+    return f'<text x="{LEFT}" y="{y}">{counted(len(each), "window")}, nowhere in time</text>'
 
 
 def _x(at_s: float, until_s: float) -> float:
