@@ -103,6 +103,7 @@ def test_a_clip_that_kills_its_encoder_fails_there_only(war, log):
     assert len(reader(war, "toy_frames")) == len(reader(war, "toy_text")) == 132
 
 
+@pytest.mark.slow
 def test_a_clip_that_never_ends_is_cut_off(war, log):
     """A worker that stands still at a clip is ended after a time in proportion to it, and the others are done."""
     options = {"KILL_STAGE": "decode", "KILL_CLIP": "0_5", "KILL_LOG": log, "KILL_WHAT": "hang"}

@@ -168,7 +168,11 @@ def test_noise_beside_two_modalities_gains_nothing():
 @pytest.mark.usefixtures("honest")
 @pytest.mark.parametrize(
     ("model", "carrier", "seeds"),
-    [("concat", "audio", 5), ("concat", "video", 5), pytest.param("lefsa", "text", 3, marks=pytest.mark.slow)],
+    [
+        ("concat", "audio", 5),
+        pytest.param("concat", "video", 5, marks=pytest.mark.slow),
+        pytest.param("lefsa", "text", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_noise_is_not_said_to_carry_a_result(model, carrier, seeds):
     """What carries is missed far more than seeds differ and noise hardly is: so the report names the one alone."""

@@ -94,6 +94,7 @@ def test_two_workers_write_what_one_writes(peace, war):
     assert faults.parts(war) == faults.parts(peace)
 
 
+@pytest.mark.slow
 def test_a_clip_that_kills_is_found_on_a_cluster_too(war, tmp_path):
     """A clip that kills its worker is quarantined after three deaths, and every other clip is done."""
     log = tmp_path / "blows"
