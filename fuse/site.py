@@ -7,6 +7,7 @@ that what an earlier one wrote and this one does not is removed, and nothing els
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,26 +39,27 @@ def write(target: Path, only: Sequence[str], tell: Tell) -> Path:
 
     What was measured is kept beside the runs and not in the page: means of features may have to stay in the lab.
     """
+    if unknown := sorted(set(only) - set(corpora())):
+        raise CacheError(f"the cache has no entry of {unknown[0]!r}; it has: {', '.join(corpora()) or 'nothing'}")
     before = _before(target)
-    written = [_put(target, name, text) for name, text in _files(only, tell)]
+    written = [_put(target, name, text) for name, text in _files(only or corpora(), tell)]
     for name in before - set(written):
         (target / name).unlink(missing_ok=True)
     _put(target, LIST, json.dumps(sorted(written), indent=0) + "\n")
     return target / "index.html"
 
 
-def _files(only: Sequence[str], tell: Tell) -> Iterator[tuple[str, str]]:
+def _files(names: Sequence[str], tell: Tell) -> Iterator[tuple[str, str]]:
     """Yield every file, the first page last: where it stands, what it leads to is there."""
     shown: list[Overview] = []
-    for corpus in only or corpora():
+    for corpus in names:
         tell(f"{corpus}: reading the cache")
         one = overview.read(corpus, done.root() / KEPT)
-        if not one.held and not one.broken:
-            raise CacheError(f"the cache has no entry of {corpus!r}; it has: {', '.join(corpora()) or 'nothing'}")
         yield from ((f"{corpus}/{name}", text) for name, text in _corpus(one, tell))
         shown.append(one)
     runs, _ = done.read(done.root())
-    reports = {run.name: report for run in runs if (report := _report(run))}
+    free = cache(_labels_may_leave)
+    reports = {run.name: report for run in runs if all(map(free, run.corpora)) and (report := _report(run))}
     yield from ((of_cache.run_link(name), report) for name, report in reports.items())
     yield "index.html", of_cache.html(shown, runs, reports.keys())
 
@@ -105,20 +107,18 @@ def _corpus(one: Overview, tell: Tell) -> Iterator[tuple[str, str]]:
 
 
 def _report(run: Done) -> str:
-    """Return the report of a run if it may be shown to anybody, for it names clips and their labels.
-
-    One that was not written by this version is not shown: what a browser would run of it, nobody knows.
-    """
+    """Return the report of a run, if this version wrote it: what a browser would run of another, nobody knows."""
     try:
         report = (run.folder / REPORT).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
-    return report if page.is_ours(report) and _labels_may_leave(run) else ""
+    return report if page.is_ours(report) else ""
 
 
-def _labels_may_leave(run: Done) -> bool:
+def _labels_may_leave(corpus: str) -> bool:
+    """Tell whether reports, which name clips and their labels, may be shown to anybody."""
     try:
-        tags = {clip.licence for corpus in run.corpora for clip in manifests.read(corpus).clips}
+        tags = {clip.licence for clip in manifests.read(corpus).clips}
     except ManifestError:
         return False
     return all(may_share(tag, "labels") for tag in tags)
