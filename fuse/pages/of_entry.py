@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from features.measured import Drift, drift
 from numpy.typing import NDArray
 
 from features import words
+from features.measured import Drift, drift
 from fuse.overview import UNKNOWN, Held, Overview
 from fuse.pages import charts, finder, page
 from fuse.pages.of_cache import leaves, megabytes
