@@ -14,10 +14,11 @@ from typing import Any
 
 import manifests
 from features import CacheError, Key, Reader, about
-from features.entries import entries
+from features.entries import key_of
 from features.failures import Failure, recorded
 from features.look import size
 from features.measured import Measured, measure
+from features.roots import folders
 from fuse.backdrop import DETECTORS, ENVELOPE, SPEECH
 from manifests import Clip, ManifestError
 from manifests.labels import TASKS
@@ -121,12 +122,16 @@ def read(corpus: str, keep: Path) -> Overview:
 
 def _shelf(corpus: str, keep: Path) -> tuple[tuple[Held, ...], tuple[str, ...]]:
     """Return the entries of a corpus, and why some of them cannot be read: one that is damaged hides no other."""
-    held, broken = [], []
-    for folder, key in entries(corpus).items():
+    held, broken, met = [], [], set[str]()
+    for folder in folders(corpus):  # an entry's copies follow each other, one's own first
+        if folder.name in met:
+            continue
+        met.add(folder.name)
         try:
-            held.append(_held(folder, key, keep))
+            held.append(_held(folder, key_of(folder), keep))
         except CacheError as error:
-            broken.append(f"{folder.name}: {error}")
+            # A page may be for everybody: where the cache lies is nobody's business.
+            broken.append(f"{folder.name}: {str(error).replace(f'{folder.parent.parent}/', '')}")
     return tuple(held), tuple(broken)
 
 

@@ -57,7 +57,9 @@ def _files(names: Sequence[str], tell: Tell) -> Iterator[tuple[str, str]]:
         one = overview.read(corpus, done.root() / KEPT)
         yield from ((f"{corpus}/{name}", text) for name, text in _corpus(one, tell))
         shown.append(one)
-    runs, _ = done.read(done.root())
+    runs, unread = done.read(done.root())
+    for word in unread:
+        tell(word)
     free = cache(_labels_may_leave)
     reports = {run.name: report for run in runs if all(map(free, run.corpora)) and (report := _report(run))}
     yield from ((of_cache.run_link(name), report) for name, report in reports.items())

@@ -97,6 +97,20 @@ class Browser:
         return Page(self, target, width=width, dark=dark, script=script)
 
 
+def assert_fits(browser, file, name, *, dark):
+    """Check that a page has no error, asks for nothing and is never wider than its window, in light or in dark.
+
+    A picture of each width is kept under the name.
+    """
+    for width in (PHONE, 820, 1400):
+        page = browser.open(file, width=width, dark=dark)
+        assert page.errors == []
+        assert page.fetched == [Path(file).as_uri()]
+        assert page.overflow == 0
+        assert page.run("getComputedStyle(document.documentElement).colorScheme") == ("dark" if dark else "light")
+        assert len(page.keep(f"{name}-{width}-{'dark' if dark else 'light'}")) > 20_000
+
+
 class Page:
     """A page as a reader has it in front of them."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_kit import Browser
 from hypothesis import settings
 
 from features import Key, Windows, Writer, folder_of
@@ -87,6 +88,13 @@ def shared(request):
     if not path.is_dir():
         pytest.skip(f"{path} is not there: this test compares with real data, which are not part of the repository")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start one browser for all tests of a file."""
+    with Browser() as one:
+        yield one
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from browser_kit import PHONE, Browser
+from browser_kit import assert_fits
 from run_kit import EMOTION, SENTIMENT, both, fold, outcome, part, run, sole
 from test_compare import finish, guessed
 
@@ -158,13 +158,6 @@ def test_a_name_from_outside_leads_nowhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Start one browser for all tests here."""
-    with Browser() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def file(compared, tmp_path_factory):
     """Write the page."""
     return written.comparison(compared, tmp_path_factory.mktemp("page") / "comparison.html")
@@ -174,12 +167,7 @@ def file(compared, tmp_path_factory):
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it_at_any_width(browser, file, dark):
     """The console is empty, only the file itself is read, and no width makes the page scroll sideways."""
-    for width in (PHONE, 820, 1400):
-        page = browser.open(file, width=width, dark=dark)
-        assert page.errors == []
-        assert page.fetched == [file.as_uri()]
-        assert page.overflow == 0
-        assert len(page.keep(f"comparison-{width}-{'dark' if dark else 'light'}")) > 20_000
+    assert_fits(browser, file, "comparison", dark=dark)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import fuse_kit
 import numpy as np
 import pytest
-from browser_kit import PHONE, Browser
+from browser_kit import assert_fits
 
 from fuse.backdrop import Backdrop
 from fuse.extraction import Times
@@ -77,13 +77,6 @@ def prediction():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Start one browser for all tests here."""
-    with Browser() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """Write the page."""
     path = tmp_path_factory.mktemp("page") / "prediction.html"
@@ -112,13 +105,7 @@ def test_every_answer_is_in_a_table():
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_errors_and_nothing_asked_for_at_any_width(browser, file, dark):
     """The console is empty, only the file itself is read, and no width makes the page scroll sideways."""
-    for width in (PHONE, 820, 1400):
-        page = browser.open(file, width=width, dark=dark)
-        assert page.errors == []
-        assert page.fetched == [file.as_uri()]
-        assert page.overflow == 0
-        assert page.run("getComputedStyle(document.documentElement).colorScheme") == ("dark" if dark else "light")
-        assert len(page.keep(f"prediction-{width}-{'dark' if dark else 'light'}")) > 20_000
+    assert_fits(browser, file, "prediction", dark=dark)
 
 
 @pytest.mark.slow

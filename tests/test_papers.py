@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 import test_tables
-from browser_kit import PHONE, Browser
+from browser_kit import assert_fits
 from run_kit import EMOTION, NAMES, SENTIMENT, both, fold, outcome, part, run
 
 from fuse import done, experiment, papers, recipe, record, tables
@@ -274,13 +274,6 @@ def test_a_corpus_that_is_called_like_a_path_leads_nowhere(root):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Start one browser for all tests here."""
-    with Browser() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """Write the page of a table of which some rows are finished."""
     root = tmp_path_factory.mktemp("runs")
@@ -297,12 +290,7 @@ def file(tmp_path_factory):
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it_at_any_width(browser, file, dark):
     """The console is empty, only the file itself is read, and no width makes the page scroll sideways."""
-    for width in (PHONE, 820, 1400):
-        page = browser.open(file, width=width, dark=dark)
-        assert page.errors == []
-        assert page.fetched == [file.as_uri()]
-        assert page.overflow == 0
-        assert len(page.keep(f"table-{width}-{'dark' if dark else 'light'}")) > 20_000
+    assert_fits(browser, file, "table", dark=dark)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_kit import PHONE, Browser
+from browser_kit import PHONE
 from fuse_kit import clips, entry, spans, store
 
 import manifests
@@ -54,13 +54,6 @@ def words(path):
     return re.sub(
         r"\s+", " ", re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", path.read_text("utf-8"), flags=re.DOTALL)
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Give a running browser."""
-    with Browser() as running:
-        yield running
 
 
 def test_the_first_page_counts_what_the_cache_holds(roots):
@@ -388,6 +381,12 @@ def test_a_damaged_entry_hides_no_other(roots):
     said = words(page / "demo" / "index.html")
     assert "Cannot be shown: face_hog-" in said
     assert "minilm-" in said
+    assert str(roots) not in said
+    (by_name["face_hog"] / "spec.json").write_text("{")
+    said = words(built(roots) / "demo" / "index.html")
+    assert "Cannot be shown: face_hog-" in said
+    assert "minilm-" in said
+    assert str(roots) not in said
 
 
 def test_speech_and_faces_are_drawn_where_they_are(roots):

@@ -1,7 +1,6 @@
 """Clips that are one thing under two names: what is a copy, what is only alike, and how both are counted."""
 
 import dataclasses
-import time
 
 import fuse_kit
 import numpy as np
@@ -12,7 +11,7 @@ from command_kit import called
 import manifests
 from features import Key, Windows, Writer, folder_of
 from features.__main__ import main
-from fuse import data, protocol, recipe, twins
+from fuse import recipe
 from fuse.experiment import prepare
 from manifests import Manifest
 
@@ -97,14 +96,3 @@ def test_a_published_set_has_a_take_twice(shared, capsys):
     twins_said = "video of 2; 01-01-03-01-02-01-07 of ravdess_au is 01-01-03-01-02-02-07 of ravdess_au"
     assert twins_said in " ".join(random)
     assert not whole
-
-
-def test_twenty_thousand_clips_take_no_time():
-    """Looking for twins costs a fraction of a second where nobody has one."""
-    made = fuse_kit.clips(16_000, 2_000, 2_000)
-    fuse_kit.entry(made, "heard", lambda _: Windows.join([SOME], [(0.0, 1.0)], [len(SOME)]))
-    asked = recipe.load("concat", ["tasks=emotion", "encoders={audio='heard'}"], corpora=["demo"])
-    joined = data.load(made, asked)
-    began = time.process_time()
-    assert not list(twins.told(joined, protocol.splits(made, asked)))
-    assert time.process_time() - began < 1
